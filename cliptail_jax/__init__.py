@@ -13,6 +13,7 @@ turn_off_faulty_fusions()
 
 # Public functions by name, with their modules; imported on first use, so that programs that print their help start fast.
 _MODULES = {
+    "adjust": "metrics.imbalance",
     "effective_log_prior": "metrics.recipes",
     "forecast": "predictions.forecasts",
     "load_config": "config.files",

@@ -1,7 +1,12 @@
 """Measures of the imbalance of class frequencies, and the adjustment of logits for it."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float, Int
+
+from cliptail_jax.host.errors import UserError
 
 
 def gini(frequency: Int[np.ndarray, " class"]) -> float:
@@ -36,3 +41,49 @@ def log_prior(frequency: Int[np.ndarray, " class"]) -> Float[np.ndarray, " class
     """
     with np.errstate(divide="ignore"):
         return np.log(frequency) - np.log(frequency.sum())
+
+
+def adjust(
+    logits: Float[Any, "*batch class"], class_counts: Sequence[int] | np.ndarray, tau: float = 1.0
+) -> Float[Any, "*batch class"]:
+    """Logits − τ log π: those of a trained model, for equally frequent classes, without training (Menon et al., 2021).
+
+    After ordinary cross-entropy, τ = 1 subtracts what the loss adds. `cliptail_jax.measure` finds the τ that is best on held-out
+    images. A class without training images counts as one with a single image.
+
+    Args:
+        logits: of NumPy or JAX, or log-probabilities. Probabilities have to be changed to log-probabilities before.
+        class_counts: the number of training images of each class.
+
+    Raises UserError if there is not one count of at least zero per class, or if logits are nan.
+
+    >>> import numpy as np
+    >>> from cliptail_jax import adjust
+    >>> adjust(np.array([[2.0, 1.0]]), [1000, 10]).round(2).tolist()
+    [[2.01, 5.62]]
+    """
+    if isinstance(logits, np.ndarray) and np.isnan(logits).any():
+        raise UserError("logits have a nan")
+    counts = checked_counts(class_counts, logits.shape[-1])
+    return logits - (tau * log_prior(np.maximum(counts, 1))).astype(logits.dtype)
+
+
+def checked_counts(class_counts: Sequence[int] | np.ndarray, classes: int) -> Int[np.ndarray, " class"]:
+    """The numbers of training images, as an array. Raises UserError if they are not one of at least zero for each class."""
+    counts = np.asarray(class_counts)
+    if counts.shape != (classes,):
+        raise UserError(
+            f"class_counts have the shape {list(counts.shape)}: give one number for each of the {classes:,} classes"
+        )
+    if not (counts >= 0).all():
+        raise UserError("class_counts have a negative number, or nan: give the number of training images of each class")
+    return counts
+
+
+def class_margins(frequency: Int[np.ndarray, " class"], largest: float) -> Float[np.ndarray, " class"]:
+    """Δ_c = C / n_c^(1/4), with the C for which the rarest class has the margin `largest`; 0 for a class without records.
+
+    Cao et al. (2019), "Learning imbalanced datasets with label-distribution-aware margin loss" (arXiv 1906.07413).
+    """
+    is_present = frequency > 0
+    return np.where(is_present, largest * (frequency[is_present].min() / np.maximum(frequency, 1)) ** 0.25, 0.0)

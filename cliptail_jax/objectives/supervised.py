@@ -13,8 +13,9 @@ import numpy as np
 from flax import nnx
 from jax import Array
 from jax.sharding import Mesh
-from jaxtyping import Bool, Float, Float32, Int
+from jaxtyping import Bool, Float, Float32, Int, Shaped
 
+from cliptail_jax import losses
 from cliptail_jax.concepts.class_lists import listed_names
 from cliptail_jax.config.fields import BelowOne, NonNegative, OneOf, Section
 from cliptail_jax.config.training import Vocabulary
@@ -214,20 +215,21 @@ class Supervised(Objective):
         self, model: nnx.Module, features: dict[str, Array], batch: DeviceBatch, key: Array, mesh: Mesh
     ) -> Float[Array, ""]:
         logits, labels, mask = model.logits(features["image"]), batch["labels"], batch["mask"]
-        section, sampling, vocabulary = self.config.loss, self.config.vocabulary, None
+        section, sampling, vocabulary = self.config.loss, self.config.vocabulary, True
         if section.margin:
             # In early steps all cosines are below the margin, and a smaller scale would reduce the loss, down to its limit.
             scale = jax.lax.stop_gradient(jnp.exp(model.logit_scale[...]))
-            is_own = jnp.arange(logits.shape[-1]) == labels[:, None]
-            margins = np.float32(class_margins(self._frequency, section.margin))
-            logits = logits - jnp.where(is_own, scale * margins, 0.0)
-        if section.logit_adjustment:
-            logits += np.float32(section.logit_adjustment * log_prior(self._frequency))
+            logits = losses.with_margins(logits, labels, self._frequency, section.margin, scale)
+        logits = losses.with_prior(logits, self._frequency, section.logit_adjustment)
         if section.count_in_batch:
-            logits += log_counts(labels, mask, logits.shape[-1], sampling.group_size)
+            # Except for log n_y, which has no gradient, CLIP's loss of an image among n_c texts of each class.
+            groups, valid = (in_groups(array, sampling.group_size) for array in (labels, mask))
+            counts = losses.count_in_batch(groups, logits.shape[-1], valid)
+            logits += of_examples(jnp.log(jnp.maximum(counts, 1)), len(labels))
         if sampling.size:
-            vocabulary = sample_vocabulary(key, labels, mask, self._sampling, sampling.size, sampling.group_size)
-        return supervised_loss(logits, labels, mask, vocabulary, batch.get("weights"))
+            classes = sample_vocabulary(key, labels, mask, self._sampling, sampling.size, sampling.group_size)
+            vocabulary = of_examples(classes, len(labels))
+        return mean_loss(losses.cross_entropy(logits, labels, mask, vocabulary), mask, batch.get("weights"))
 
     def after_update(self, params: nnx.State) -> nnx.State:
         return limit_logit_scale(params)
@@ -275,45 +277,28 @@ def open_head(
         return np.zeros((len(class_names), config.model.image.output_dim), np.float32)
 
 
-def supervised_loss(
-    logits: Float[Array, "batch classes"],
-    labels: Int[Array, " batch"],
-    mask: Bool[Array, " batch"],
-    vocabulary: Bool[Array, "group classes"] | None = None,
-    weights: Float[Array, " batch"] | None = None,
+def mean_loss(
+    losses: Float[Array, " batch"], mask: Bool[Array, " batch"], weights: Float[Array, " batch"] | None = None
 ) -> Float[Array, ""]:
-    """Mean cross-entropy of the unmasked examples, in nats.
+    """The mean over the unmasked examples. The losses of others are 0.
 
-    With a `vocabulary`, the batch is divided into one group of neighbours per row, and only a group's own classes compete
-    in its softmax. With `weights`, one per example, the mean is weighted: the sum is divided by that of the weights, as in
-    Cao et al. (2019). Division by the number of examples would make loss and step smaller in batches of frequent
-    classes.
+    With `weights`, one per example, the mean is weighted: the sum is divided by that of the weights, as in Cao et al. (2019).
+    Division by the number of examples would make loss and step smaller in batches of frequent classes.
     """
-    if vocabulary is not None:
-        group_logits = logits.reshape(len(vocabulary), -1, logits.shape[-1])
-        logits = jnp.where(vocabulary[:, None, :], group_logits, -jnp.inf).reshape(logits.shape)
-    log_partition = jax.nn.logsumexp(logits, axis=-1)
-    label_logits = jnp.take_along_axis(logits, labels[:, None], axis=-1)[:, 0]
-    # A masked example's label may be outside the vocabulary, where the loss is infinite: select, do not multiply.
-    losses = jnp.where(mask, log_partition - jnp.where(mask, label_logits, 0.0), 0.0)
     if weights is not None:
         weights = jnp.where(mask, weights, 0.0)
         return (losses * weights).sum() / jnp.where(mask.any(), weights.sum(), 1.0)
     return losses.sum() / jnp.maximum(mask.sum(), 1)
 
 
-def log_counts(
-    labels: Int[Array, " batch"], mask: Bool[Array, " batch"], classes: int, group_size: int
-) -> Float[Array, "batch classes"]:
-    """For each example, the logarithm of its group's number of examples of each class; 0 for a class without examples.
+def in_groups(array: Shaped[Array, " batch"], group_size: int) -> Shaped[Array, "group example"]:
+    """A row for each group of neighbours in a batch (0: one group)."""
+    return array.reshape(-1, group_size or len(array))
 
-    Added to the logits l, it makes the loss −log (n_y exp(l_y) / Σ_c n_c exp(l_c)). Except for log n_y, which has no
-    gradient, that is CLIP's loss of an image among n_c texts of each class, all with the class's logit.
-    """
-    groups = labels.reshape(-1, group_size or len(labels))
-    row = jnp.arange(len(groups))[:, None]
-    counts = jnp.zeros((len(groups), classes)).at[row, groups].add(mask.reshape(groups.shape))
-    return jnp.repeat(jnp.log(jnp.maximum(counts, 1)), groups.shape[1], axis=0)
+
+def of_examples(array: Shaped[Array, "group class"], batch: int) -> Shaped[Array, "batch class"]:
+    """For each example, the row of its group."""
+    return jnp.repeat(array, batch // len(array), axis=0)
 
 
 def sample_vocabulary(
@@ -331,8 +316,7 @@ def sample_vocabulary(
     them all. Taking the largest values of log-weight plus Gumbel noise draws without replacement (Kool et al., 2019). If
     values tie in float32, the class with the lower label is drawn.
     """
-    groups = labels.reshape(-1, group_size or len(labels))
-    valid = mask.reshape(groups.shape)
+    groups, valid = in_groups(labels, group_size), in_groups(mask, group_size)
     row = jnp.arange(len(groups))[:, None]
     is_present = jnp.zeros((len(groups), len(weights)), bool).at[row, groups].max(valid)
     scores = jnp.log(weights) + jax.random.gumbel(key, is_present.shape)
@@ -344,12 +328,3 @@ def sample_vocabulary(
 def sampling_weights(frequency: Int[Array | np.ndarray, " classes"], sampling: str) -> Float[Array, " classes"]:
     """Sampling weights: 1 ('uniform'), class frequency ('linear') or its square root ('sqrt')."""
     return jnp.asarray(frequency, jnp.float32) ** SAMPLING_EXPONENTS[sampling]
-
-
-def class_margins(frequency: Int[np.ndarray, " classes"], largest: float) -> Float[np.ndarray, " classes"]:
-    """Δ_c = C / n_c^(1/4), with the C for which the rarest class has the margin `largest`; 0 for a class without records.
-
-    Cao et al. (2019), "Learning imbalanced datasets with label-distribution-aware margin loss" (arXiv 1906.07413).
-    """
-    is_present = frequency > 0
-    return np.where(is_present, largest * (frequency[is_present].min() / np.maximum(frequency, 1)) ** 0.25, 0.0)

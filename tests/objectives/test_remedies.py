@@ -9,14 +9,10 @@ import pytest
 from flax import nnx
 
 from cliptail_jax.host.errors import UserError
-from cliptail_jax.metrics.imbalance import log_prior
+from cliptail_jax.metrics.effective_prior import effective_number_weights
+from cliptail_jax.metrics.imbalance import class_margins, log_prior
 from cliptail_jax.objectives import typed_config
-from cliptail_jax.objectives.supervised import (
-    class_margins,
-    effective_number_weights,
-    sample_vocabulary,
-    sampling_weights,
-)
+from cliptail_jax.objectives.supervised import sample_vocabulary, sampling_weights
 from cliptail_jax.training.initialization import first_state
 from cliptail_jax.training.state import TrainState
 from tests.synthetic import mesh_of, synthetic_objective, train_steps

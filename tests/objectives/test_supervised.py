@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cliptail_jax.curation.variant import open_variant
 from cliptail_jax.jobs.train import make_batches
 from cliptail_jax.objectives import make_objective
-from cliptail_jax.objectives.supervised import log_counts, sample_vocabulary, sampling_weights, supervised_loss
+from cliptail_jax.objectives.supervised import sample_vocabulary, sampling_weights
 from tests.synthetic import sections
 
 sample = jax.jit(sample_vocabulary, static_argnames=("size", "group_size"))
@@ -58,28 +58,6 @@ def test_sampling_weights_are_powers_of_frequency():
     assert sampling_weights(frequency, "uniform").tolist() == [1, 1, 1, 1]
     assert sampling_weights(frequency, "sqrt").tolist() == [0, 1, 2, 10]
     assert sampling_weights(frequency, "linear").tolist() == [0, 1, 4, 100]
-
-
-def test_with_counted_classes_gradients_are_those_of_clips_softmax_over_class_names():
-    """Each image among the texts of its group, of which those of a class all have that class's logit."""
-    rng, group_size = np.random.default_rng(0), 4
-    logits, labels = jnp.asarray(rng.normal(size=(8, 6))), np.array([0, 0, 0, 2, 1, 1, 5, 0])
-    mask = np.array([True, True, True, True, True, True, False, True])
-    vocabulary = jnp.asarray(sample(jax.random.key(0), labels, mask, jnp.ones(6), size=1, group_size=group_size))
-
-    def counted(logits):
-        examples = jnp.asarray(labels), jnp.asarray(mask)
-        return supervised_loss(logits + log_counts(*examples, 6, group_size), *examples, vocabulary)
-
-    def clip(logits):
-        losses = []
-        for i in np.flatnonzero(mask):
-            start = i // group_size * group_size
-            texts = [j for j in range(start, start + group_size) if mask[j]]
-            losses.append(jnp.log(sum(jnp.exp(logits[i, labels[j]]) for j in texts)) - logits[i, labels[i]])
-        return sum(losses) / len(losses)
-
-    np.testing.assert_allclose(jax.jit(jax.grad(counted))(logits), jax.jit(jax.grad(clip))(logits), atol=1e-6)
 
 
 @pytest.mark.parametrize("rule", [{}, {"batch_composition": "distinct"}])

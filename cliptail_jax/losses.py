@@ -1,0 +1,298 @@
+"""Losses for classes of different frequency, and for images and texts, as pure functions of JAX.
+
+    from cliptail_jax import losses
+    loss = losses.softmax_with_prior(logits, labels, class_counts).mean()
+
+As in optax, there is one loss per example, in nats, and no reduction. Logits are [..., class], and labels are class numbers.
+Functions work under `jax.jit`, `jax.vmap` and `jax.grad`. Classes are in the last axis, unless `axis` is another, and the examples
+of a batch in the one before. `where` marks the examples that count; the others have a loss of 0. Cosines need a scale, such
+as 1 / 0.07 or a learned one, before they are logits.
+
+Each docstring has the effective log-prior ψ: how much the logits that minimize the loss favour a class, beyond log p(image | class).
+p is a class's share of the training images (configs/effective_prior.md). ψ = 0 needs no correction at test time. Otherwise,
+subtract ψ from the logits: `adjust(logits, class_counts)` if ψ = log p. configs/losses.md has the same losses for PyTorch.
+
+Wrong shapes, counts, labels and logits raise UserError. Under `jax.jit`, values are unknown: labels that are no class give nan.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Bool, Float, Int
+
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.metrics.effective_prior import effective_number_weights
+from cliptail_jax.metrics.imbalance import adjust, checked_counts, class_margins, log_prior
+
+__all__ = [
+    "adjust",
+    "batch_softmax",
+    "contrastive",
+    "effective_number_weights",
+    "ldam",
+    "sampled_softmax",
+    "sigmoid_contrastive",
+    "softmax_with_prior",
+]
+
+ArrayLike = Array | np.ndarray
+Counts = Sequence[int] | ArrayLike
+
+
+def softmax_with_prior(
+    logits: Float[ArrayLike, "..."],
+    labels: Int[ArrayLike, "*batch"],
+    class_counts: Counts,
+    tau: float = 1.0,
+    *,
+    axis: int = -1,
+    where: Bool[ArrayLike, "*batch"] | None = None,
+) -> Float[Array, "*batch"]:
+    """−log softmax_y(f + τ log p): adjusted logits; with τ = 1 also called balanced softmax.
+
+    ψ = (1 − τ) log p, so that logits f are used as they are at test time for τ = 1. τ = 0 is ordinary cross-entropy (SL). A class
+    without training images has probability 0 in training. Menon et al. (2021), "Long-tail learning via logit adjustment" (arXiv
+    2007.07314); Ren et al. (2020), "Balanced meta-softmax" (arXiv 2007.10740).
+
+    Args:
+        logits: f, [..., class] if `axis` is the last.
+        class_counts: the number of training images of each class, which `jax.jit` may not trace.
+
+    >>> import jax.numpy as jnp
+    >>> logits, labels = jnp.zeros((2, 2)), jnp.array([0, 1])
+    >>> [round(loss, 2) for loss in softmax_with_prior(logits, labels, [90, 10]).tolist()]
+    [0.11, 2.3]
+    """
+    logits = _last(logits, axis)
+    counts = _counts(class_counts, logits)
+    _check(logits, labels, where, counts if tau else None)
+    return cross_entropy(with_prior(logits, counts, tau), labels, where)
+
+
+def batch_softmax(
+    logits: Float[ArrayLike, "*group example class"],
+    labels: Int[ArrayLike, "*group example"],
+    counted: bool = True,
+    *,
+    where: Bool[ArrayLike, "*group example"] | None = None,
+) -> Float[Array, "*group example"]:
+    """−log softmax_y over the classes of the batch: of f + log k if `counted`, with the number k of a class's examples in the batch.
+
+    If `counted`, it is CLIP's loss from images to class names, up to a constant, and ψ = 0 at every batch size: use the logits
+    as they are. Otherwise ψ = log p − log(1 − (1 − p)^(B − 1)) with batches of B, which is flat for classes with B p << 1 and
+    log p for those with B p >> 1. For groups within a batch, reshape logits to [group, example, class].
+
+    >>> import jax.numpy as jnp
+    >>> logits, labels = jnp.zeros((4, 9)), jnp.array([5, 5, 5, 7])
+    >>> [round(loss, 2) for loss in batch_softmax(logits, labels).tolist()]
+    [0.29, 0.29, 0.29, 1.39]
+    >>> [round(loss, 2) for loss in batch_softmax(logits, labels, counted=False).tolist()]
+    [0.69, 0.69, 0.69, 0.69]
+    """
+    _check(logits, labels, where)
+    counts = count_in_batch(labels, logits.shape[-1], where)[..., None, :]
+    if counted:
+        logits = logits + jnp.log(jnp.maximum(counts, 1))
+    return cross_entropy(logits, labels, where, counts > 0)
+
+
+def sampled_softmax(
+    logits: Float[ArrayLike, "..."],
+    labels: Int[ArrayLike, "*batch"],
+    vocabulary: Bool[ArrayLike, "..."],
+    *,
+    axis: int = -1,
+    where: Bool[ArrayLike, "*batch"] | None = None,
+) -> Float[Array, "*batch"]:
+    """−log softmax_y over the classes in `vocabulary`, which contains the labels.
+
+    ψ = log p − log q, where q is the probability that a class is in the vocabulary of an image of another class: subtract it at
+    test time, as `cliptail_jax.effective_log_prior("vocabulary:70:uniform:128", class_counts)` for example.
+
+    >>> import jax.numpy as jnp
+    >>> vocabulary = jnp.array([True, True, False])
+    >>> [round(loss, 2) for loss in sampled_softmax(jnp.zeros((2, 3)), jnp.array([0, 1]), vocabulary).tolist()]
+    [0.69, 0.69]
+    """
+    logits, vocabulary = _last(logits, axis), _last(vocabulary, axis)
+    _check(logits, labels, where, vocabulary)
+    return cross_entropy(logits, labels, where, vocabulary)
+
+
+def ldam(
+    cosines: Float[ArrayLike, "*batch class"],
+    labels: Int[ArrayLike, "*batch"],
+    class_counts: Counts,
+    largest_margin: float = 0.5,
+    scale: float | Float[ArrayLike, ""] = 30.0,
+    *,
+    where: Bool[ArrayLike, "*batch"] | None = None,
+) -> Float[Array, "*batch"]:
+    """−log softmax_y(s (cos − Δ_y [c = y])), with margins Δ ∝ count^(−1/4), of which the rarest class has the largest.
+
+    It has no effective log-prior; cosines are used as they are at test time. Cao et al. (2019), "Learning imbalanced datasets with
+    label-distribution-aware margin loss" (arXiv 1906.07413), weight the losses in the last epochs: by
+    `effective_number_weights(class_counts, 0.9999)[labels]`, divided by their sum.
+
+    >>> import jax.numpy as jnp
+    >>> round(float(ldam(jnp.array([0.5, 0.0]), jnp.array(0), [16, 1], scale=10.0)), 2)  # the margin is 0.25
+    0.08
+    """
+    counts = _counts(class_counts, cosines)
+    _check(cosines, labels, where, counts)
+    return cross_entropy(with_margins(scale * cosines, labels, counts, largest_margin, scale), labels, where)
+
+
+def contrastive(
+    images: Float[ArrayLike, "batch dim"],
+    texts: Float[ArrayLike, "batch dim"],
+    scale: float | Float[ArrayLike, ""],
+    *,
+    where: Bool[ArrayLike, " batch"] | None = None,
+) -> Float[Array, " batch"]:
+    """CLIP's loss of each pair: the mean of −log softmax_i over the texts, for image i, and over the images, for text i.
+
+    Features have unit length. On class names, ψ = 0 at every batch size. Radford et al. (2021, arXiv 2103.00020).
+
+    >>> import jax.numpy as jnp
+    >>> [round(loss, 2) for loss in contrastive(jnp.eye(2), jnp.eye(2), scale=10.0).tolist()]
+    [0.0, 0.0]
+    """
+    logits, pairs = _cosines(images, texts, where) * scale, jnp.arange(len(images))
+    valid = True if where is None else where
+    rows, columns = (cross_entropy(matrix, pairs, where, valid) for matrix in (logits, logits.T))
+    return (rows + columns) / 2
+
+
+def sigmoid_contrastive(
+    images: Float[ArrayLike, "batch dim"],
+    texts: Float[ArrayLike, "batch dim"],
+    scale: float | Float[ArrayLike, ""],
+    bias: float | Float[ArrayLike, ""],
+    *,
+    where: Bool[ArrayLike, " batch"] | None = None,
+) -> Float[Array, " batch"]:
+    """SigLIP's loss of each image: Σ_j −log σ(z_ij (s cos_ij + b)) over the texts; z = 1 for its own text, −1 for the others.
+
+    Features have unit length. On class names, ψ = 0. Zhai et al. (2023, arXiv 2303.15343).
+
+    >>> import jax.numpy as jnp
+    >>> [round(loss, 2) for loss in sigmoid_contrastive(jnp.eye(2), jnp.eye(2), scale=10.0, bias=-5.0).tolist()]
+    [0.01, 0.01]
+    """
+    logits = _cosines(images, texts, where) * scale + bias
+    valid = True if where is None else where
+    losses = jnp.where(valid, jax.nn.softplus(logits), 0.0).sum(axis=1) - jnp.diagonal(logits)
+    return jnp.where(valid, losses, 0.0)
+
+
+# Parts, of which the objectives compose losses, too.
+
+
+def cross_entropy(
+    logits: Float[ArrayLike, "*batch class"],
+    labels: Int[ArrayLike, "*batch"],
+    where: Bool[ArrayLike, "*batch"] | None = None,
+    classes: Bool[ArrayLike, "#*batch class"] | bool = True,
+) -> Float[Array, "*batch"]:
+    """−log softmax_y over the `classes`; 0 for examples that do not count, whose labels may be other classes."""
+    logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+    if classes is not True:
+        logits = jnp.where(classes, logits, -jnp.inf)
+    log_partition = jax.nn.logsumexp(logits, axis=-1)
+    label_logits = jnp.take_along_axis(logits, labels[..., None], axis=-1)[..., 0]
+    if where is None:
+        return log_partition - label_logits
+    # The label of an example that does not count may be outside of the classes, where the loss is infinite: select, do not multiply.
+    return jnp.where(where, log_partition - jnp.where(where, label_logits, 0.0), 0.0)
+
+
+def with_prior(
+    logits: Float[ArrayLike, "*batch class"], class_counts: Int[np.ndarray, " class"], tau: float
+) -> Float[Array, "*batch class"]:
+    """f + τ log p."""
+    return logits + (tau * log_prior(class_counts)).astype(np.float32) if tau else logits
+
+
+def with_margins(
+    logits: Float[ArrayLike, "*batch class"],
+    labels: Int[ArrayLike, "*batch"],
+    class_counts: Int[np.ndarray, " class"],
+    largest_margin: float,
+    scale: float | Float[ArrayLike, ""],
+) -> Float[Array, "*batch class"]:
+    """Logits s cos − s Δ_y, with the margin of the example's own class."""
+    is_own = jnp.arange(logits.shape[-1]) == labels[..., None]
+    return logits - jnp.where(is_own, scale * np.float32(class_margins(class_counts, largest_margin)), 0.0)
+
+
+def count_in_batch(
+    labels: Int[ArrayLike, "*group example"], classes: int, where: Bool[ArrayLike, "*group example"] | None = None
+) -> Float[Array, "*group class"]:
+    """The number of examples of each class."""
+    groups = labels.reshape(-1, labels.shape[-1])
+    values = jnp.ones(groups.shape) if where is None else where.reshape(groups.shape).astype(jnp.float32)
+    counts = jnp.zeros((len(groups), classes)).at[jnp.arange(len(groups))[:, None], groups].add(values)
+    return counts.reshape(*labels.shape[:-1], classes)
+
+
+def _cosines(
+    images: Float[ArrayLike, "batch dim"], texts: Float[ArrayLike, "batch dim"], where: Bool[ArrayLike, " batch"] | None
+) -> Float[Array, "image text"]:
+    if images.shape != texts.shape:
+        raise UserError(
+            f"images {list(images.shape)} and texts {list(texts.shape)} are not pairs: give features [pair, dim]"
+        )
+    # An accelerator's default precision would cause errors of some tenths in logits of up to 100.
+    cosines = jnp.matmul(images, texts.T, precision=jax.lax.Precision.HIGHEST)
+    _check(cosines, jnp.arange(len(images)), where)
+    return cosines
+
+
+def _last(array: Array, axis: int) -> Array:
+    return array if axis == -1 else jnp.moveaxis(array, axis, -1)
+
+
+def _counts(class_counts: Any, logits: Float[ArrayLike, "*batch class"]) -> Int[np.ndarray, " class"]:
+    if isinstance(class_counts, jax.core.Tracer):
+        raise UserError(
+            "class_counts are an argument of a function that jax.jit traces: let the function close over them"
+        )
+    return checked_counts(class_counts, logits.shape[-1])
+
+
+def _check(
+    logits: Float[ArrayLike, "*batch class"],
+    labels: Int[ArrayLike, "*batch"],
+    where: Bool[ArrayLike, "*batch"] | None,
+    classes: Any = None,
+) -> None:
+    """Raise UserError for arrays that do not fit together, and for wrong values outside of `jax.jit`.
+
+    `classes` are the ones that labels may be: numbers or truth values [..., class].
+    """
+    for name, array in (("labels", labels), ("where", where)):
+        if array is not None and array.shape != logits.shape[:-1]:
+            raise UserError(
+                f"{name} are {list(array.shape)}, and logits {list(logits.shape)}: give one of {name} per example"
+            )
+    if any(isinstance(array, jax.core.Tracer) for array in (logits, labels, where, classes)):
+        return
+    valid = np.ones(labels.shape, bool) if where is None else np.asarray(where)
+    if not valid.any():
+        raise UserError(
+            "no example counts: `where` is False for all of them" if labels.size else "there are no examples"
+        )
+    numbers, known = np.asarray(labels), logits.shape[-1]
+    if not ((numbers >= 0) & (numbers < known) | ~valid).all():
+        raise UserError(f"a label is none of the classes 0 to {known - 1:,} of the logits")
+    if classes is not None:
+        own = np.take_along_axis(np.broadcast_to(classes, logits.shape), np.where(valid, numbers, 0)[..., None], -1)
+        if not (own[..., 0].astype(bool) | ~valid).all():
+            raise UserError("a label's class has no training images, or is not in the vocabulary: its loss is infinite")
+    if np.isnan(np.asarray(logits)[valid]).any():
+        raise UserError("logits have a nan")

@@ -1,0 +1,201 @@
+"""The losses, against their formulas example by example in float64, and those of the objectives, split over devices."""
+
+import doctest
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cliptail_jax import losses
+from cliptail_jax.host.errors import UserError
+from cliptail_jax.objectives.contrastive import contrastive_loss
+from cliptail_jax.objectives.sigmoid import sigmoid_loss
+from tests.synthetic import mesh_of
+
+RNG = np.random.default_rng(0)
+COUNTS, EXAMPLES, CLASSES = [500, 20, 7, 90, 1, 3], 8, 6
+LOGITS = RNG.normal(size=(EXAMPLES, CLASSES)).astype(np.float32)
+LABELS = np.array([0, 0, 0, 2, 1, 1, 5, 0])
+WHERE = np.array([True, True, True, True, True, True, False, True])
+VOCABULARY = np.array([True, True, True, False, False, True])
+FEATURES = RNG.normal(size=(2, EXAMPLES, 4)).astype(np.float32)
+IMAGES, TEXTS = FEATURES / np.linalg.norm(FEATURES, axis=-1, keepdims=True)
+SCALE, BIAS = 5.0, -2.0
+
+
+def cross_entropies(weights, where=None, logits=LOGITS):
+    """−log (w_y exp(f_y) / Σ_c w_c exp(f_c)) of each example, with the weights of the classes in its softmax."""
+    values = []
+    for example, (row, label) in enumerate(zip(logits.astype(np.float64), LABELS)):
+        weighted = weights(example) * np.exp(row)
+        values.append(-math.log(weighted[label] / weighted.sum()) if where is None or where[example] else 0.0)
+    return values
+
+
+def count_of(group, where=WHERE):
+    return lambda example: np.bincount(LABELS[group(example)][where[group(example)]], minlength=CLASSES)
+
+
+def in_batch(example):
+    return slice(0, EXAMPLES)
+
+
+def in_group(example):
+    return slice(example // 4 * 4, example // 4 * 4 + 4)
+
+
+def margins(example):
+    rarest = min(COUNTS)
+    factors = [math.exp(-0.5 * (rarest / n) ** 0.25) if c == LABELS[example] else 1.0 for c, n in enumerate(COUNTS)]
+    return np.array(factors)
+
+
+ALL = np.ones(EXAMPLES, bool)
+CASES = {
+    "adjusted logits": (
+        lambda f, y: losses.softmax_with_prior(f, y, COUNTS),
+        cross_entropies(lambda example: np.array(COUNTS)),
+    ),
+    "half adjusted, some examples": (
+        lambda f, y: losses.softmax_with_prior(f, y, COUNTS, tau=0.5, where=WHERE),
+        cross_entropies(lambda example: np.sqrt(COUNTS), WHERE),
+    ),
+    "classes in the first axis": (
+        lambda f, y: losses.softmax_with_prior(f.T, y, COUNTS, axis=0),
+        cross_entropies(lambda example: np.array(COUNTS)),
+    ),
+    "ordinary": (
+        lambda f, y: losses.softmax_with_prior(f, y, COUNTS, tau=0),
+        cross_entropies(lambda example: np.ones(CLASSES)),
+    ),
+    "counts": (
+        losses.batch_softmax,
+        cross_entropies(count_of(in_batch, ALL)),
+    ),
+    "batch, some examples": (
+        lambda f, y: losses.batch_softmax(f, y, counted=False, where=WHERE),
+        cross_entropies(lambda example: count_of(in_batch)(example) > 0, WHERE),
+    ),
+    "counts in groups of four": (
+        lambda f, y: losses.batch_softmax(f.reshape(2, 4, CLASSES), y.reshape(2, 4), where=WHERE.reshape(2, 4)).reshape(
+            -1
+        ),
+        cross_entropies(count_of(in_group), WHERE),
+    ),
+    "vocabulary": (
+        lambda f, y: losses.sampled_softmax(f, y, VOCABULARY),
+        cross_entropies(lambda example: VOCABULARY),
+    ),
+    "margins": (
+        lambda f, y: losses.ldam(f, y, COUNTS, 0.5, 1.0),
+        cross_entropies(margins),
+    ),
+}
+
+
+@pytest.mark.parametrize("loss, expected", CASES.values(), ids=CASES)
+def test_a_loss_equals_its_formula(loss, expected):
+    """Also under jit, and with finite gradients."""
+    logits, labels = jnp.asarray(LOGITS), jnp.asarray(LABELS)
+    np.testing.assert_allclose(loss(logits, labels), expected, rtol=1e-5)
+    values, gradients = jax.jit(lambda f: (loss(f, labels), jax.grad(lambda g: loss(g, labels).sum())(f)))(logits)
+    np.testing.assert_allclose(values, expected, rtol=1e-5)
+    assert np.isfinite(gradients).all() and np.any(gradients)
+
+
+def test_counted_classes_have_the_gradients_of_clips_softmax_over_class_names():
+    """Each image among the texts of its batch, of which those of a class all have that class's logit."""
+
+    def clip(logits):
+        texts = logits[:, LABELS][:, WHERE]
+        values = jax.nn.logsumexp(texts, axis=1) - logits[jnp.arange(EXAMPLES), LABELS]
+        return jnp.where(WHERE, values, 0.0).sum()
+
+    def counted(logits):
+        return losses.batch_softmax(logits, jnp.asarray(LABELS), where=jnp.asarray(WHERE)).sum()
+
+    np.testing.assert_allclose(jax.grad(counted)(LOGITS), jax.grad(clip)(LOGITS), atol=1e-6)
+
+
+def test_losses_of_a_batch_are_those_of_each_part_under_vmap():
+    logits, labels = jnp.asarray(LOGITS).reshape(2, 4, CLASSES), jnp.asarray(LABELS).reshape(2, 4)
+    np.testing.assert_array_equal(jax.vmap(losses.batch_softmax)(logits, labels), losses.batch_softmax(logits, labels))
+
+
+@pytest.mark.parametrize("where", [None, WHERE])
+def test_losses_of_pairs_are_those_of_the_objectives_on_eight_devices(where):
+    mask, scale = ALL if where is None else where, jnp.log(SCALE)
+    mesh, (images, texts) = mesh_of(8), (jnp.asarray(IMAGES), jnp.asarray(TEXTS))
+    clip = losses.contrastive(IMAGES, TEXTS, SCALE, where=where)
+    siglip = losses.sigmoid_contrastive(IMAGES, TEXTS, SCALE, BIAS, where=where)
+    expected = contrastive_loss(images, texts, scale, jnp.asarray(mask), mesh)
+    np.testing.assert_allclose(clip.sum() / mask.sum(), expected, rtol=1e-5)
+    expected = sigmoid_loss(images, texts, scale, jnp.asarray(BIAS), jnp.asarray(mask), mesh)
+    np.testing.assert_allclose(siglip.sum() / mask.sum(), expected, rtol=1e-5)
+    assert not clip[~mask].any() and not siglip[~mask].any()
+
+
+def test_adjusted_logits_are_the_same_of_numpy_and_jax():
+    expected = LOGITS - 0.5 * np.log(COUNTS) + 0.5 * math.log(sum(COUNTS))
+    for logits in (LOGITS, jnp.asarray(LOGITS)):
+        adjusted = losses.adjust(logits, COUNTS, tau=0.5)
+        assert type(adjusted) is type(logits) or isinstance(adjusted, jax.Array)
+        np.testing.assert_allclose(adjusted, expected, rtol=1e-5)
+    np.testing.assert_array_equal(losses.adjust(LOGITS, [0] + COUNTS[1:]), losses.adjust(LOGITS, [1] + COUNTS[1:]))
+
+
+NAN = np.where(np.arange(CLASSES) == 2, np.nan, LOGITS)
+REFUSED = {
+    "too few counts": (
+        lambda: losses.softmax_with_prior(LOGITS, LABELS, COUNTS[:5]),
+        "shape .5.: give one number for each of the 6 classes",
+    ),
+    "a negative count": (lambda: losses.adjust(LOGITS, [-1] + COUNTS[1:]), "class_counts have a negative number"),
+    "a class of no images": (
+        lambda: losses.softmax_with_prior(LOGITS, LABELS, [0] + COUNTS[1:]),
+        "a label's class has no training images",
+    ),
+    "counts in jit": (
+        lambda: jax.jit(losses.softmax_with_prior)(LOGITS, LABELS, jnp.array(COUNTS)),
+        "class_counts are an argument of a function that jax.jit traces",
+    ),
+    "another class": (
+        lambda: losses.batch_softmax(LOGITS, LABELS + 1),
+        "a label is none of the classes 0 to 5",
+    ),
+    "other labels": (lambda: losses.batch_softmax(LOGITS, LABELS[1:]), "labels are .7., and logits .8, 6."),
+    "no example": (lambda: losses.batch_softmax(LOGITS, LABELS, where=~ALL), "no example counts: `where` is False"),
+    "outside of the vocabulary": (
+        lambda: losses.sampled_softmax(LOGITS, LABELS, np.arange(CLASSES) > 0),
+        "or is not in the vocabulary",
+    ),
+    "nan": (lambda: losses.batch_softmax(NAN, LABELS), "logits have a nan"),
+    "nan to adjust": (lambda: losses.adjust(NAN, COUNTS), "logits have a nan"),
+    "no pairs": (lambda: losses.contrastive(IMAGES, TEXTS[1:], SCALE), "images .8, 4. and texts .7, 4. are not pairs"),
+}
+
+
+@pytest.mark.parametrize("call, complaint", REFUSED.values(), ids=REFUSED)
+def test_wrong_input_is_named(unchecked, call, complaint):
+    with pytest.raises(UserError, match=complaint):
+        call()
+
+
+def test_a_label_that_is_no_class_gives_nan_under_jit():
+    values = jax.jit(lambda f, y: losses.softmax_with_prior(f, y, COUNTS))(LOGITS, LABELS + 1)
+    assert np.isnan(values).tolist() == (LABELS + 1 == CLASSES).tolist()
+
+
+def test_the_examples_of_the_docstrings_are_right():
+    shown = []
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    tests = [test for test in doctest.DocTestFinder().find(losses) if test.examples]
+    assert {test.name.rpartition(".")[2] for test in tests} == set(losses.__all__) - {
+        "adjust",
+        "effective_number_weights",
+    }
+    for test in tests:
+        runner.run(test, out=shown.append)
+    assert not shown, "".join(shown)
