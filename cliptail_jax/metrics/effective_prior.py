@@ -100,6 +100,11 @@ def effective_number_weights(frequency: Int[np.ndarray, " classes"], beta: float
     return weights / weights[is_present].mean()
 
 
+def is_same_prior(psi: Float[np.ndarray, " class"], other_psi: Float[np.ndarray, " class"]) -> bool:
+    """Whether two log-priors favour the same classes, up to the error of simulated vocabularies."""
+    return np.allclose(psi - psi.mean(), other_psi - other_psi.mean(), atol=0.01)
+
+
 def per_decade(psi: Float[np.ndarray, " class"], frequency: Int[np.ndarray, " class"]) -> float:
     """The slope of ψ per decade of class frequency, by least squares over the classes; nan if all are equally frequent."""
     decades = np.log10(frequency)

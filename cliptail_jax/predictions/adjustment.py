@@ -1,7 +1,8 @@
 """Post-hoc logit adjustment: τ log n is subtracted from the logits, without training.
 
 Menon et al. (2021), "Long-tail learning via logit adjustment" (arXiv 2007.07314), section 4.1. τ must not be chosen on the
-examples on which it is judged. So it is chosen on each half of the examples and judged on the other half.
+examples on which it is judged. So adjustment is judged with a τ that is chosen on each half of the examples, on the other half.
+The τ for further examples is chosen on all of them.
 """
 
 from collections.abc import Sequence
@@ -27,13 +28,13 @@ class Adjustment(NamedTuple):
     """The logit adjustment of one file.
 
     Attributes:
-        predicted: the predictions of each half with the τ that was chosen on the other half.
-        selected_taus: the τ that was chosen on the first half, and that of the second half.
+        predicted: the predictions of each half with the τ that was chosen on the other half, or of all with a given τ.
+        selected_taus: the τ that was chosen on the first half, and that of the second half; or the given one.
         by_tau: the predictions for each of TAUS.
     """
 
     predicted: PredictedClasses
-    selected_taus: tuple[float, float]
+    selected_taus: tuple[float, ...]
     by_tau: Int[np.ndarray, "tau example"]
 
 
@@ -123,17 +124,20 @@ def adjust(
     labels: Int[np.ndarray, " example"],
     frequency: Int[np.ndarray, " class"],
     keys: Sequence[str] | None = None,
+    tau: float | None = None,
 ) -> Adjustment:
     """Choose τ from TAUS on each half of the examples (`first_half`), and predict the other half with it.
 
-    The chosen τ has the largest mean accuracy over classes; if several have, it is the smallest.
+    The chosen τ has the largest mean accuracy over classes; if several have, it is the smallest. A given `tau` is not chosen.
     """
     shift = log_frequency(frequency)
     by_tau, first = predictions_by_tau(logits, shift), first_half(labels, keys)
+    if tau is not None:
+        return Adjustment(predict(logits, shift, np.full(len(labels), tau)), (tau,), by_tau)
     tau_of_example, taus = np.zeros(len(labels)), []
     for half in (first, ~first):
         accuracy = mean_per_class(by_tau[:, half] == labels[half], labels[half])
         tau = float(TAUS[np.flatnonzero(accuracy >= accuracy.max() - 1e-12)[0]])
         taus.append(tau)
         tau_of_example[~half] = tau
-    return Adjustment(predict(logits, shift, tau_of_example), (taus[0], taus[1]), by_tau)
+    return Adjustment(predict(logits, shift, tau_of_example), tuple(taus), by_tau)

@@ -26,12 +26,17 @@ MAX_NAMES = 5  # of classes in a note
 
 
 class ClassNumbers(NamedTuple):
-    """The content of a file by class numbers; the columns of logits are in the order of the class table."""
+    """The content of a file by class numbers; the columns of logits are in the order of the class table.
+
+    Attributes:
+        columns: the class of each column of the logits in the file; None without logits.
+    """
 
     labels: Int[np.ndarray, " example"]
     predicted: Int[np.ndarray, " example"]
     confidence: Float[np.ndarray, " example"] | None
     logits: Float[np.ndarray, "example class"] | None
+    columns: Int[np.ndarray, " class"] | None
 
 
 def class_numbers(content: PredictionFile, table: ClassTable) -> ClassNumbers:
@@ -39,14 +44,14 @@ def class_numbers(content: PredictionFile, table: ClassTable) -> ClassNumbers:
     path = content.path
     if content.logits is None:
         labels, predicted = class_ids(table, [content.labels, content.predictions], path)
-        return ClassNumbers(labels, predicted, None, None)
+        return ClassNumbers(labels, predicted, None, None, None)
     logits, classes = content.logits, len(table.names)
     if logits.shape[1] != classes:
         raise UserError(
             f"{path} has logits of {logits.shape[1]:,} classes, and {table.origin} lists {classes:,}: both must have the same, "
             "with 0 for a class without training images"
         )
-    (ids,) = class_ids(table, [content.labels], path)
+    (ids,), columns = class_ids(table, [content.labels], path), np.arange(classes)
     if content.classes is None:
         check_order(table, f"the columns of the logits of {path} have no names")
     else:
@@ -64,7 +69,7 @@ def class_numbers(content: PredictionFile, table: ClassTable) -> ClassNumbers:
                 f"{path} has {num_wrong:,} predictions that are not the class of the largest of its logits or probabilities: "
                 "leave one of both out"
             )
-    return ClassNumbers(ids, predicted, confidence, logits)
+    return ClassNumbers(ids, predicted, confidence, logits, columns)
 
 
 def evaluation_of(
@@ -108,14 +113,21 @@ def check_examples(labels: Int[np.ndarray, " example"], table: ClassTable, path:
 
 
 def evaluated_model(
-    name: str, seed: str, evaluation: ClassEvaluation, path: str, notes: Sequence[str], tau: str = "0"
+    name: str,
+    seed: str,
+    evaluation: ClassEvaluation,
+    path: str,
+    notes: Sequence[str],
+    tau: str = "0",
+    without_prior: str = "",
 ) -> EvaluatedModel:
-    """The evaluation of the predictions in a file, with notes on them."""
+    """The evaluation of the predictions in a file, with notes on them; `without_prior` is the recipe of a subtracted log-prior."""
     config = {
         "objective": PREDICTIONS,
         "eval.sets": [evaluation.set_name],
         PREDICTIONS: path,
         "eval.logit_adjustment": tau,
+        "eval.without_prior": without_prior,
     }
     return EvaluatedModel(name, seed, evaluation, config, notes)
 
@@ -127,7 +139,7 @@ def notes_on(content: PredictionFile, labels: Int[np.ndarray, " example"], table
         notes.append(f"{number_of(content.num_unlabelled, 'example')} without a label left out")
     if content.labels_by_row:
         notes.append(
-            f"Its labels are those of {content.labels_by_row} in the order of the rows; a column 'filename' in both would join them"
+            f"Labels are those of {content.labels_by_row} in the order of the rows; a column 'filename' in both would join them"
         )
     if content.logits is not None:
         if content.are_probabilities:
@@ -135,7 +147,7 @@ def notes_on(content: PredictionFile, labels: Int[np.ndarray, " example"], table
         else:
             kind, reason = "logits", "do not add up to 1, or have negative numbers"
         order = f", in the order of the classes of {table.origin}" if content.classes is None else ""
-        notes.append(f"Its rows {reason}: they are read as {kind}{order}")
+        notes.append(f"Rows {reason}: they are read as {kind}{order}")
     examples = np.bincount(labels, minlength=len(table.names))
     for counts, noun in ((examples, "test example"), (table.frequency, "training image")):
         if names := [table.names[number] for number in np.flatnonzero(counts == 0)]:

@@ -73,7 +73,8 @@ def write_results(
     for name, figure in figures.items():
         for kind in FORMATS:  # appended, because names of files may have dots
             save(figure, folder / FIGURES / (name + kind))
-    return write_page(folder, images=0, title="Predictions", overwrite=overwrite)
+    advice = {m.advice: m.adjusted.code for m in models if m.adjusted}
+    return write_page(folder, images=0, title="Predictions", overwrite=overwrite, advice=advice)
 
 
 def check_results(
@@ -188,6 +189,7 @@ def numbers(models: Sequence[Measured], differences: Sequence[Difference], notes
             for pair in differences
             for key, claim in pair.claims.items()
         ],
+        "advice": [m.advice for m in models if m.adjusted],
         "adjustment": {m.name: adjustment_numbers(m.adjusted) for m in models if m.adjusted},
         "notes": list(notes),
         "software": software(),
@@ -201,8 +203,10 @@ def estimate_numbers(estimate: Estimate) -> dict[str, float | str]:
 
 
 def adjustment_numbers(adjusted: Adjusted) -> dict[str, Any]:
-    """The τ that were chosen on the halves of each file, and the measures of all examples by τ."""
+    """The τ to use, those that were chosen on the halves of each file, and the measures of all examples by τ."""
     return {
+        "tau": adjusted.tau,
+        "code": adjusted.code,
         "chosen": [run.config["eval.logit_adjustment"] for run in adjusted.cross_validation.group.runs],
         "chosen_on": CHOSEN_ON,
         "seed_of_halves": SEED,

@@ -10,7 +10,7 @@ import numpy as np
 
 from cliptail_jax.config.files import known_configs
 from cliptail_jax.host.errors import UserError
-from cliptail_jax.metrics.effective_prior import per_decade
+from cliptail_jax.metrics.effective_prior import is_same_prior, per_decade
 from cliptail_jax.metrics.recipes import is_recipe
 from cliptail_jax.predictions.classes import ClassTable, with_images
 from cliptail_jax.predictions.counts import runs_of_name
@@ -139,7 +139,7 @@ def own_prior(run: Run, trained_with: str | None) -> Prior:
     psi = prior(frequency)
     if trained_with:
         other = prior_of(trained_with)(frequency)
-        if not np.allclose(psi - psi.mean(), other - other.mean(), atol=0.01):
+        if not is_same_prior(psi, other):
             raise UserError(
                 f"--trained_with={trained_with} contradicts the config of {run.workdir}, whose prior has the slope "
                 f"{per_decade(psi, frequency):.2f} per decade and not {per_decade(other, frequency):.2f}: leave it out"

@@ -51,7 +51,8 @@ def source_of(content: PredictionFile, table: ClassTable, prior: Prior) -> Logit
 
     Raises UserError if the file has no logits, or they do not fit the class table.
     """
-    labels, _, _, logits = class_numbers(content, table)
+    numbers = class_numbers(content, table)
+    labels, logits = numbers.labels, numbers.logits
     if logits is None:
         raise UserError(
             f"{content.path} has predictions and no logits, from which to forecast: give logits [example, class]"

@@ -11,10 +11,12 @@ from pathlib import Path
 
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import check_file
-from cliptail_jax.predictions.classes import FREQUENCY_HELP, with_classes_of
+from cliptail_jax.metrics.effective_prior import is_same_prior
+from cliptail_jax.predictions.classes import FREQUENCY_HELP, ClassTable, with_classes_of
 from cliptail_jax.predictions.counts import is_adjusted
 from cliptail_jax.predictions.differences import Difference, difference, same_examples
 from cliptail_jax.predictions.files import check_results, results_folder, write_results
+from cliptail_jax.predictions.forecasts import forecasts_from, prior_of, source_of
 from cliptail_jax.predictions.measured import (
     Measured,
     changed,
@@ -25,16 +27,24 @@ from cliptail_jax.predictions.measured import (
 )
 from cliptail_jax.predictions.reading import (
     ColumnNames,
+    PredictionFile,
     read_class_table,
     read_labels,
     read_predictions,
     read_training_labels,
 )
 from cliptail_jax.report.page import address
-from cliptail_jax.report.predictions import adjustment_text, measures_text
+from cliptail_jax.report.predictions import (
+    adjustment_text,
+    forecast_text,
+    main_differences_text,
+    main_measures_text,
+    measures_text,
+)
 from cliptail_jax.runs.console import last_lines
 
 OUTPUTS = ("measures.json", "report.html", "figures", "lock")  # of `measure`, beside the directories of models
+FORECAST_RECIPES = ("sl", "counts")
 MAX_PAIRED_FILES = 4  # more files are compared only with the first one
 ONE_FILE = (
     "The intervals of differences of single files cover the choice of classes, but not how much repeated trainings of a model "
@@ -80,29 +90,71 @@ def measure_files(files: dict[str, list[str]], options: argparse.Namespace) -> N
         content = read_predictions(path, columns, labels)
         parts = (content.labels, content.predictions, content.classes)
         table = with_classes_of(table, [value for part in parts if part is not None for value in part])
+    contents = {name: [read_predictions(path, columns, labels) for path in paths] for name, paths in files.items()}
     models = [
-        measured_seeds(name, [read_predictions(path, columns, labels) for path in paths], table, options.trained_with)
-        for name, paths in files.items()
+        measured_seeds(name, of_model, table, options.trained_with, options.tau) for name, of_model in contents.items()
     ]
     differences, notes = compare(models)
     print(f"{len(table.names):,} classes of {table.origin}, with {table.frequency.sum():,} training images\n")
-    print(measures_text({m.name: m.estimates for m in with_adjusted(models)}))
     for m in models:
         if m.adjusted:
-            print(f"\n{adjustment_text(m.name, m.adjusted.by_tau)}")
-    for pair in differences:
-        print(f"\n{pair.table()}")
+            print_paragraph(m.advice)
+            print(f"    {m.adjusted.code}\n\n" * m.adjusted.is_needed, end="")
+    (print_all if options.all else print_main)(models, differences)
+    for name, of_model in contents.items() if options.trained_with else ():
+        for sentence in forecast_sentences(name, of_model, table, options.trained_with):
+            print_paragraph(sentence)
     for note in notes:
-        print(f"\n{textwrap.fill(note, shutil.get_terminal_size((100, 24)).columns)}")
+        print_paragraph(note)
     if options.output:
         page = write_results(options.output, models, differences, notes, options.overwrite)
-        print(f"\n{last_lines(options.output, address(page))}")
+        print(last_lines(options.output, address(page)))
+
+
+def print_paragraph(text: str) -> None:
+    print(textwrap.fill(text, shutil.get_terminal_size((100, 24)).columns), end="\n\n")
+
+
+def print_main(models: Sequence[Measured], differences: Sequence[Difference]) -> None:
+    """A table of the main measures, and one of the differences."""
+    print(main_measures_text({m.name: m.estimates for m in with_adjusted(models)}), end="\n\n")
+    if compared := {f"{pair.a} − {pair.b}": pair.claims for pair in differences if not pair.obstacle}:
+        print(main_differences_text(compared), end="\n\n")
+    for pair in differences:
+        if pair.obstacle:
+            print_paragraph(pair.table())
+
+
+def print_all(models: Sequence[Measured], differences: Sequence[Difference]) -> None:
+    """All measures of all files, also by τ, and all differences."""
+    tables = [measures_text({m.name: m.estimates for m in with_adjusted(models)})]
+    tables += [adjustment_text(m.name, m.adjusted.by_tau) for m in models if m.adjusted]
+    tables += [pair.table() for pair in differences]
+    print("\n\n".join(tables), end="\n\n")
+
+
+def forecast_sentences(
+    name: str, contents: Sequence[PredictionFile], table: ClassTable, trained_with: str
+) -> list[str]:
+    """What SL and counted classes would give in place of the recipe `trained_with`."""
+    own_prior = prior_of(trained_with)
+    replicates = [[source_of(content, table, own_prior)] for content in contents]
+    frequency = replicates[0][0].table.frequency
+    priors = {recipe: prior_of(recipe) for recipe in FORECAST_RECIPES}
+    priors = {
+        recipe: prior for recipe, prior in priors.items() if not is_same_prior(prior(frequency), own_prior(frequency))
+    }
+    forecasts = forecasts_from(replicates, trained_with, priors)
+    return [forecast_text(name, trained_with, recipe, forecasts[recipe].measures.estimates) for recipe in priors]
 
 
 def compare(models: Sequence[Measured]) -> tuple[list[Difference], list[str]]:
     """The differences of files, and of adjusted predictions from those without adjustment; and the notes on all of them."""
-    pairs = [(part, m) for m in models for part in changed(m)]
-    notes = [f"{m.name}: {note}" for m in with_adjusted(models) for note in m.notes] + classes_in_some(models)
+    pairs, names_by_note = [(part, m) for m in models for part in changed(m)], {}
+    for m in with_adjusted(models):
+        for note in m.notes:
+            names_by_note.setdefault(note, []).append(m.name)
+    notes = [f"{', '.join(names)}: {note}" for note, names in names_by_note.items()] + classes_in_some(models)
     for a, b in itertools.combinations(models, 2):
         if len(models) > MAX_PAIRED_FILES and a is not models[0]:
             break

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.text import shortened_list
+from cliptail_jax.metrics import imbalance
 from cliptail_jax.metrics.bootstrap import Estimate
+from cliptail_jax.metrics.effective_prior import is_same_prior
 from cliptail_jax.metrics.measures import MEASURES, ClassResults, prediction_measures
 from cliptail_jax.metrics.recipes import effective_log_prior
 from cliptail_jax.metrics.seeds import mean_over_seeds
@@ -28,10 +30,8 @@ from cliptail_jax.predictions.evaluations import (
     notes_on,
     number_of,
 )
-from cliptail_jax.predictions.reading import (
-    PredictionFile,
-)
-from cliptail_jax.report.predictions import frame, measures_text
+from cliptail_jax.predictions.reading import PredictionFile
+from cliptail_jax.report.predictions import adjustment_advice, code_text, frame, measures_text, no_adjustment_text
 from cliptail_jax.results.evaluated import EvaluatedModel
 from cliptail_jax.results.group import RunGroup
 from cliptail_jax.results.run import ADJUSTED, WITHOUT_PRIOR
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+NEAR_ZERO = 0.1  # a τ, by which adjustment changes next to nothing
 CURVE = ("top1", "mean_per_class", "odds_acc", "slope_pred", "head", "mid", "tail")
 
 
@@ -48,12 +49,31 @@ class Adjusted(NamedTuple):
     """The results of logit adjustment.
 
     Attributes:
+        tau: the τ to use: the one given, or the smallest with the largest mean accuracy over classes on all examples.
         by_tau: for each τ, the means over files of the measures of the adjusted predictions of all examples.
-        cross_validation: the measures of the predictions of each half with the τ that was chosen on the other half.
+        cross_validation: the measures of the predictions of each half with the τ that was chosen on the other half; or of all
+            examples with a given τ.
+        column_counts: the number of training images of the class of each column of the logits.
+        are_probabilities: whether probabilities were measured, and not logits.
+        is_given: whether τ is given.
     """
 
+    tau: float
     by_tau: Mapping[float, Mapping[str, float]]
     cross_validation: "Measured"
+    column_counts: Int[np.ndarray, " class"]
+    are_probabilities: bool
+    is_given: bool
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether τ is given, or is larger than 0.1."""
+        return self.is_given or self.tau > NEAR_ZERO
+
+    @property
+    def code(self) -> str:
+        """The line of NumPy that adjusts logits by τ; '' if that is not needed."""
+        return code_text(self.tau, self.are_probabilities) * self.is_needed
 
 
 class Measured:
@@ -64,7 +84,8 @@ class Measured:
         labels: the class of each example.
         keys: the file name of each example; None if they are unknown.
         adjusted: the results of logit adjustment; None without logits.
-        without_prior: the measures of the logits minus the effective log-prior of the model's recipe; None if it is unknown.
+        without_prior: the measures of the logits minus the effective log-prior of the model's recipe; None if the recipe is
+            not given, or favours no class.
 
     Example:
         m = measure(labels, predictions, frequency)
@@ -132,6 +153,32 @@ class Measured:
             return Estimate(np.nan)
         return mean_over_seeds([measure.compare([results])[0] for results in self.results])
 
+    def adjust(self, logits: Float[np.ndarray, "*batch class"]) -> Float[np.ndarray, "*batch class"]:
+        """Logits − τ log π of further examples, with the τ of `adjusted`; the columns are in the order of those measured.
+
+        Raises UserError if these were no logits, or have another number of classes.
+        """
+        if self.adjusted is None:
+            raise UserError(f"{self.name} are predictions, which cannot be adjusted: measure logits [example, class]")
+        return imbalance.adjust(logits, self.adjusted.column_counts, self.adjusted.tau)
+
+    @functools.cached_property
+    def gain(self) -> Difference | None:
+        """How adjustment changes the measures; None without logits."""
+        return self.adjusted and self.adjusted.cross_validation - self
+
+    @property
+    def advice(self) -> str:
+        """Whether to adjust the logits, by which τ, and what changes, as a sentence; '' without logits."""
+        if self.adjusted is None:
+            return ""
+        adjusted = self.adjusted
+        if not adjusted.is_needed:
+            return no_adjustment_text(self.name, adjusted.tau)
+        before, after = self.estimates, adjusted.cross_validation.estimates
+        claim = self.gain.claims[adjustment.CHOSEN_ON]
+        return adjustment_advice(self.name, adjusted.tau, adjusted.is_given, before, after, claim)
+
     def table(self) -> str:
         """The measures with their intervals, as text."""
         return measures_text({self.name: self.estimates})
@@ -171,6 +218,7 @@ def measure(
     name: str = "predictions",
     classes: Sequence[Any] | None = None,
     trained_with: str | None = None,
+    tau: float | None = None,
 ) -> Measured:
     """Measure how biased predictions are towards frequent classes.
 
@@ -184,6 +232,7 @@ def measure(
             `frequency` in its order. A `Counter` or a Series has no such order, unless its classes are the numbers from 0 on.
         trained_with: the recipe of a model with logits, such as 'sl' or 'batch:64' (`forecast` has all): also measure its
             logits without the recipe's effective log-prior.
+        tau: the τ by which to adjust logits, at least 0. By default, it is chosen by the mean accuracy over classes.
 
     Raises:
         UserError: the arguments do not fit, or measures are undefined for most classes.
@@ -197,13 +246,17 @@ def measure(
     'top-1 63 %, log-odds per decade 1.8'
     """
     content, table = predictions_in_memory(labels, predictions, frequency, classes)
-    return measured_seeds(name, [content], table, trained_with)
+    return measured_seeds(name, [content], table, trained_with, tau)
 
 
 def measured_seeds(
-    name: str, files: Sequence[PredictionFile], table: ClassTable, trained_with: str | None = None
+    name: str,
+    files: Sequence[PredictionFile],
+    table: ClassTable,
+    trained_with: str | None = None,
+    tau: float | None = None,
 ) -> Measured:
-    """The measures of a file, or of a file for each seed. `trained_with` is as for `measure`.
+    """The measures of a file, or of a file for each seed. `trained_with` and `tau` are as for `measure`.
 
     Raises:
         UserError: the files do not fit the class table or each other, or have too few examples.
@@ -211,8 +264,11 @@ def measured_seeds(
     seeds = seed_names(len(files))
     runs, adjusted_runs, curves, runs_without_prior = [], [], [], []
     log_prior = None
+    if tau is not None and not 0 <= tau < np.inf:
+        raise UserError(f"τ is {tau:g}: choose a number from 0 on, such as 1")
     if trained_with is not None:  # a class without training images counts as one with a single image
         log_prior = effective_log_prior(trained_with, np.maximum(table.frequency, 1))
+    has_prior = log_prior is not None and not is_same_prior(log_prior, np.zeros(len(log_prior)))
     first_labels = None
     for content, seed in zip(files, seeds):
         numbers = class_numbers(content, table)
@@ -224,29 +280,40 @@ def measured_seeds(
         evaluation, notes = evaluation_of(*numbers[:3], table), notes_on(content, labels, table)
         runs.append(evaluated_model(name, seed, evaluation, content.path, notes))
         if numbers.logits is not None:
-            result = adjustment.adjust(numbers.logits, labels, table.frequency, content.keys)
+            result = adjustment.adjust(numbers.logits, labels, table.frequency, content.keys, tau)
             evaluation = evaluation_of(labels, *result.predicted, table)
-            tau = " and ".join(dict.fromkeys(f"{tau:g}" for tau in result.selected_taus))
-            notes = notes_on_tau(tau, table.frequency)
-            adjusted_runs.append(evaluated_model(name + ADJUSTED, seed, evaluation, content.path, notes, tau))
+            taus = " and ".join(dict.fromkeys(f"{tau:g}" for tau in result.selected_taus))
+            notes = notes_on_tau(taus, table.frequency, tau is not None)
+            adjusted_runs.append(evaluated_model(name + ADJUSTED, seed, evaluation, content.path, notes, taus))
+            column_counts = table.frequency[numbers.columns]
             curves.append(curve(result.by_tau, labels, table))
-            if log_prior is not None:
+            if has_prior:
                 predicted = adjustment.predict(numbers.logits, log_prior, np.ones(len(labels)))
                 evaluation = evaluation_of(labels, *predicted, table)
-                notes = [
-                    f"Its logits, minus the effective log-prior of {trained_with}: those for equally frequent classes"
-                ]
-                model = evaluated_model(name + WITHOUT_PRIOR, seed, evaluation, content.path, notes, trained_with)
+                notes = [f"Logits minus the effective log-prior of {trained_with}: those for equally frequent classes"]
+                model = evaluated_model(
+                    name + WITHOUT_PRIOR, seed, evaluation, content.path, notes, without_prior=trained_with
+                )
                 runs_without_prior.append(model)
     adjusted = None
     if len(adjusted_runs) == len(files):
         mean_curve = {tau: mean_of_each([measures[tau] for measures in curves]) for tau in curves[0]}
-        adjusted = Adjusted(mean_curve, Measured(group_of(adjusted_runs), first_labels, files[0].keys))
+        accuracy = {value: measures[adjustment.CHOSEN_ON] for value, measures in mean_curve.items()}
+        best = min(value for value in accuracy if accuracy[value] >= max(accuracy.values()) - 1e-9)
+        cross_validation = Measured(group_of(adjusted_runs), first_labels, files[0].keys)
+        adjusted = Adjusted(
+            best if tau is None else tau,
+            mean_curve,
+            cross_validation,
+            column_counts,
+            files[0].are_probabilities,
+            tau is not None,
+        )
     elif adjusted_runs:
         paths = [content.path for content in files if content.logits is None]
         note = f"Without logits in {', '.join(paths)}, there is no calibration and no adjustment"
         runs[0] = dataclasses.replace(runs[0], warnings=[*runs[0].warnings, note])
-    if log_prior is not None and len(runs_without_prior) < len(files):
+    if trained_with is not None and len(adjusted_runs) < len(files):
         raise UserError(
             f"{name} has no logits, from which to subtract the log-prior of {trained_with}: give logits, or no recipe"
         )
@@ -288,8 +355,9 @@ def mean_of_each(curves: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def changed(m: Measured) -> list[Measured]:
-    """The measures of a file's adjusted predictions, and of those without the log-prior of its recipe, if it has them."""
-    return [part for part in (m.adjusted and m.adjusted.cross_validation, m.without_prior) if part]
+    """The measures of a file's adjusted predictions, if needed, and of those without the log-prior of its recipe, if known."""
+    adjusted = m.adjusted.cross_validation if m.adjusted and m.adjusted.is_needed else None
+    return [part for part in (adjusted, m.without_prior) if part]
 
 
 def with_adjusted(models: Sequence[Measured]) -> list[Measured]:
@@ -310,11 +378,13 @@ def classes_in_some(models: Sequence[Measured]) -> list[str]:
     ]
 
 
-def notes_on_tau(tau: str, frequency: Int[np.ndarray, " class"]) -> list[str]:
+def notes_on_tau(taus: str, frequency: Int[np.ndarray, " class"], is_given: bool) -> list[str]:
     """Notes on adjusted logits."""
     choice = (
-        f"τ = {tau}, of 0, 0.1, ..., 2: chosen on each random half of the examples by the largest mean accuracy over classes, and "
-        "judged on the other half"
+        f"τ = {taus}, as given"
+        if is_given
+        else f"τ = {taus}, of 0, 0.1, ..., 2: chosen on each random half of the examples by the largest mean accuracy over classes, "
+        "and judged on the other half"
     )
     unseen = "In the adjustment, a class without training images counts as one with a single image"
     return [choice, unseen] if (frequency == 0).any() else [choice]

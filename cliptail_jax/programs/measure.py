@@ -8,10 +8,10 @@ Files have a row for each test example, with its label and prediction: CSV, TSV,
 numbers from 0 on. Give the files of one model, trained with several seeds, as NAME=FILE,FILE. Files on the same examples are
 compared by a paired bootstrap over classes.
 
-With logits, it also measures calibration, and post-hoc adjustment: logits − τ log n, with the number n of training images of a
-class (1 for a class without any). For NAME_adjusted, τ from 0 to 2 is chosen on one half of the examples, by the mean accuracy
-over classes, and measured on the other half, in both directions. NAME_without_prior needs no choice: with --trained_with, what
-the model's loss adds for frequent classes is known, and is subtracted.
+With logits, it begins with whether to adjust them, logits − τ log n, with the number n of training images of a class (1 for a
+class without any), and by which τ. τ is chosen by the mean accuracy over classes. NAME_adjusted judges it: τ is chosen on one half
+of the examples and measured on the other half, in both directions. With --trained_with, what the model's loss adds for frequent
+classes is known: NAME_without_prior has it subtracted, and what other losses would give is forecast.
 """
 
 import argparse
@@ -35,6 +35,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="the recipe of models with logits, such as sl, batch:64 or adjusted:1 (`cliptail forecast --help` lists them): also "
         "measure the logits minus its effective log-prior",
     )
+    parser.add_argument("--tau", type=float, metavar="T", help="adjust logits by this τ, without a choice")
+    parser.add_argument("--all", action="store_true", help="print all measures, and not the main three")
     parser.add_argument("--label_column", default="label", metavar="NAME", help="default: label")
     parser.add_argument("--prediction_column", default="prediction", metavar="NAME", help="default: prediction")
     parser.add_argument(

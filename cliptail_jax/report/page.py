@@ -67,6 +67,7 @@ def write_page(
     overwrite: bool = False,
     claims: Mapping[str, ClaimResult] | None = None,
     problems: list[str] | None = None,
+    advice: Mapping[str, str] | None = None,
 ) -> Path:
     """Write the page on what a directory and others contain, and return its path.
 
@@ -82,6 +83,7 @@ def write_page(
         overwrite: whether to replace a file that is not such a page.
         claims: the tests of the claims of the study in `workdir`, if these are tested already.
         problems: a list to which the page's lines on damaged files are added.
+        advice: sentences with which the page begins, and a line of code for each, or ''.
 
     Raises:
         UserError: there is nothing to show and no title, no run matches, or the page cannot be written.
@@ -117,7 +119,7 @@ def write_page(
     unfinished = [] if runs != ALL_RUNS else [name for name in unfinished_runs(directories[0]) if name not in failures]
     page_images = embedded_images(comparison, images, every_image)
     with paused_collection():
-        text = render(comparison, directories, verdicts, title, unfinished, failures, page_images, runs)
+        text = render(comparison, directories, verdicts, title, unfinished, failures, page_images, runs, advice or {})
     if every_image:
         print(f"{output} with all test images: {len(text.encode()) / 1e6:.1f} MB")
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -165,6 +167,7 @@ def render(
     failures: Mapping[str, str],
     images: PageImages,
     runs: Sequence[str],
+    advice: Mapping[str, str],
 ) -> str:
     """The text of the page."""
     for kind in with_bar(comparison.kinds, "measuring", "kinds of runs"):
@@ -196,6 +199,7 @@ def render(
     title = " and ".join(titles)
     return environment.get_template("page.html").render(
         title=title,
+        advice=advice,
         lead=lead_of(comparison, directories),
         subject=sentence(comparison, configs, title),
         counts=verdict_counts(rows) if rows else "",

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from cliptail_jax.claims.verdicts import CONTRADICTED, NO_EFFECT, SUPPORTED, ClaimResult
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.text import UNDEFINED
 from cliptail_jax.metrics.bootstrap import Estimate
@@ -14,6 +15,7 @@ from cliptail_jax.report.layout import Cell, cell, plain_table
 if TYPE_CHECKING:
     import pandas
 
+MAIN_MEASURES = {"mean_per_class": "mean accuracy %", "odds_acc": "bias (odds_acc)", "tail": "tail accuracy %"}
 SHOWN_TAUS = (0.0, 0.5, 1.0, 1.5, 2.0)
 
 
@@ -21,6 +23,90 @@ def cell_of(key: str, estimate: Estimate) -> Cell:
     """A measure or difference with its interval, if that is known. Its bounds are '<' or '>' far outside of the data."""
     value, *bounds = estimate[:3]
     return cell(value, MEASURES[key].format, bounds)
+
+
+def no_adjustment_text(name: str, tau: float) -> str:
+    return f"{name}: do not adjust the logits; τ = {tau:g} is best."
+
+
+def adjustment_advice(
+    name: str,
+    tau: float,
+    is_given: bool,
+    before: Mapping[str, Estimate],
+    after: Mapping[str, Estimate],
+    gain: ClaimResult,
+) -> str:
+    """Whether to adjust logits by τ, and what changes.
+
+    Args:
+        is_given: whether the user chose τ. Otherwise, `after` is measured on held-out halves.
+        before, after: the measures without and with adjustment.
+        gain: the test of the difference in mean accuracy.
+    """
+    answers = {
+        SUPPORTED: f"adjust by τ = {tau:g}",
+        CONTRADICTED: f"do not adjust by τ = {tau:g}",
+        NO_EFFECT: f"adjusting by τ = {tau:g} only moves accuracy between classes",
+    }
+    answer = answers.get(gain.verdict, f"whether adjusting by τ = {tau:g} helps is undecided")
+    start = f"adjusted by τ = {tau:g} as given:" if is_given else f"{answer}. On held-out halves:"
+    changes = {
+        key: f"{title} {before[key].value:.1f} → {after[key].value:.1f}"
+        for key, title in {"mean_per_class": "mean accuracy", "tail": "tail", "head": "head"}.items()
+    }
+    changes["mean_per_class"] += " %"
+    if difference := gain.difference:
+        changes["mean_per_class"] += f" ({difference.value:+.1f} [{difference.low:.1f}, {difference.high:.1f}])"
+    return f"{name}: {start} {', '.join(changes.values())}."
+
+
+def code_text(tau: float, are_probabilities: bool = False) -> str:
+    """The line of NumPy that adjusts logits."""
+    start = "logits = np.log(probabilities) -" if are_probabilities else "logits -="
+    factor = "" if tau == 1 else f"{tau:g} * "
+    return f"{start} {factor}np.log(np.maximum(counts, 1))  # counts: the training images of each column's class"
+
+
+def forecast_text(name: str, trained_with: str, recipe: str, measures: Mapping[str, Estimate]) -> str:
+    """What another recipe would give, as a sentence."""
+    accuracy, bias, tail = (cell_of(key, Estimate(measures[key].value)).text for key in MAIN_MEASURES)
+    return (
+        f"{name}: trained with {recipe} in place of {trained_with}, it would have a mean accuracy of {accuracy} %, a bias of {bias} "
+        f"and a tail accuracy of {tail} % (forecast)."
+    )
+
+
+def main_measures_text(files: Mapping[str, Mapping[str, Estimate]]) -> str:
+    """A row for each file, with its mean accuracy, bias and tail accuracy."""
+    rows = [["", *MAIN_MEASURES.values()]]
+    for name, estimates in files.items():
+        rows.append([name, *(cell_of(key, estimates.get(key, Estimate(math.nan))).text for key in MAIN_MEASURES)])
+    return "\n".join(plain_table(rows))
+
+
+def main_differences_text(pairs: Mapping[str, Mapping[str, ClaimResult]]) -> str:
+    """A row for each pair of files: its differences in the main measures, and what the first one is."""
+    rows = [["difference [95 %]", *MAIN_MEASURES.values(), "the first is"]]
+    for name, claims in pairs.items():
+        tested = {key: claims[key] for key in MAIN_MEASURES if key in claims}
+        cells = [
+            cell_of(key, claim.difference).text if claim.difference else UNDEFINED for key, claim in tested.items()
+        ]
+        rows.append([name, *cells, first_is(tested)])
+    return "\n".join(plain_table(rows))
+
+
+def first_is(claims: Mapping[str, ClaimResult]) -> str:
+    """The decided verdicts, as in 'more accurate, less biased'; or that none is."""
+    words, opposites = [], {"more": "less", "less": "more"}
+    for key, claim in claims.items():
+        degree, _, quality = (MEASURES[key].larger or "").partition(" ")
+        if claim.verdict in (SUPPORTED, CONTRADICTED):
+            words.append(f"{degree if claim.verdict == SUPPORTED else opposites[degree]} {quality}")
+    if words:
+        return ", ".join(dict.fromkeys(words))
+    return "as good" if all(claim.verdict == NO_EFFECT for claim in claims.values()) else "undecided"
 
 
 def measures_text(files: Mapping[str, Mapping[str, Estimate]], width: int | None = None) -> str:

@@ -109,10 +109,57 @@ def test_log_frequency_is_subtracted_up_to_a_constant_by_either_logits_or_probab
 
 def test_the_log_prior_of_a_recipe_is_subtracted_without_a_choice():
     """That of SL, as with τ = 1, and half of it, as with τ = 0.5; none of a loss that adds nothing."""
-    for recipe, tau in (("sl", 1.0), ("adjusted:0.5", 0.5), ("counts", 0.0)):
+    for recipe, tau in (("sl", 1.0), ("adjusted:0.5", 0.5)):
         measured = measure(LABELS, LOGITS, FREQUENCY, trained_with=recipe)
         assert measured.without_prior.top1 == measured.adjusted.by_tau[tau]["top1"]
         assert measured.without_prior.odds_acc == pytest.approx(measured.adjusted.by_tau[tau]["odds_acc"])
     assert measure(LABELS, LOGITS, FREQUENCY).without_prior is None
+    assert measure(LABELS, LOGITS, FREQUENCY, trained_with="counts").without_prior is None
     with pytest.raises(UserError, match="has no logits, from which to subtract the log-prior of sl"):
         measure(LABELS, PREDICTIONS, FREQUENCY, trained_with="sl")
+
+
+def classifier(prior, examples=400):
+    """Labels of classes of other frequency, and the logits of a classifier that adds `prior` · log π to those without bias."""
+    rng, frequency = np.random.default_rng(0), np.geomspace(1000, 10, 10).astype(int)
+    labels = np.repeat(np.arange(10), examples // 10)
+    logits = 4 * np.eye(10)[labels] + rng.normal(size=(len(labels), 10))
+    return labels, logits + prior * np.log(frequency), frequency
+
+
+def test_advice_is_to_adjust_only_where_held_out_examples_gain():
+    labels, logits, frequency = classifier(1.0)
+    biased = measure(labels, logits, frequency, "biased")
+    assert biased.adjusted.tau == pytest.approx(1.0, abs=0.2) and "np.log(np.maximum" in biased.adjusted.code
+    gain = biased.gain.mean_per_class
+    assert biased.advice.startswith(
+        f"biased: adjust by τ = {biased.adjusted.tau:g}. On held-out halves: mean accuracy "
+    )
+    assert f"({gain:+.1f} [" in biased.advice and gain > 10
+    unbiased = measure(*classifier(0.0), "unbiased")
+    assert unbiased.adjusted.tau <= 0.1 and not unbiased.adjusted.code
+    assert unbiased.advice == f"unbiased: do not adjust the logits; τ = {unbiased.adjusted.tau:g} is best."
+    small = measure(*classifier(0.4, examples=60), "small")
+    assert small.advice.startswith(f"small: whether adjusting by τ = {small.adjusted.tau:g} helps is undecided.")
+    assert measure(labels, logits.argmax(1), frequency).advice == ""
+
+
+def test_a_given_tau_is_not_chosen():
+    given = measure(*classifier(1.0), tau=0.5)
+    assert given.adjusted.tau == 0.5 and given.adjusted.cross_validation.top1 == given.adjusted.by_tau[0.5]["top1"]
+    assert given.advice.startswith("predictions: adjusted by τ = 0.5 as given: mean accuracy ")
+    with pytest.raises(UserError, match="τ is -1: choose a number from 0 on"):
+        measure(*classifier(1.0), tau=-1)
+
+
+def test_further_logits_are_adjusted_in_the_order_of_those_measured():
+    labels, logits, frequency = classifier(1.0)
+    order = np.random.default_rng(1).permutation(10)
+    names = [f"class {number}" for number in range(10)]
+    columns = [names[number] for number in order]
+    measured = measure([names[y] for y in labels], logits[:, order], dict(zip(names, frequency)), classes=columns)
+    adjusted = measured.adjust(logits[:, order])
+    directly = logits - measured.adjusted.tau * np.log(frequency / frequency.sum())
+    np.testing.assert_allclose(adjusted, directly[:, order])
+    with pytest.raises(UserError, match="cannot be adjusted: measure logits"):
+        measure(labels, logits.argmax(1), frequency).adjust(logits)

@@ -20,7 +20,7 @@ def test_labels_of_another_file_are_joined_by_file_name_and_do_not_replace_those
     tables = []
     for file, flags in (("a.csv", []), ("predicted.csv", ["--labels=labels.csv"]), ("predicted.npz", ["--labels=labels.csv"]),
                         ("a.csv", ["--labels=labels.csv"])):  # fmt: skip
-        assert main([f"m={file}", "--frequency=counts.tsv", *flags]) == 0
+        assert main([f"m={file}", "--frequency=counts.tsv", "--all", *flags]) == 0
         tables.append(capsys.readouterr().out)
     assert len({*tables}) == 1
     Path("labels.csv").write_text(rows(keys[1:], names_of(LABELS[1:]), ("filename", "label")), encoding="utf-8")
@@ -72,11 +72,11 @@ def test_labels_are_joined_by_a_column_of_file_names_and_never_silently_by_row(f
         label_columns = {name or "arr_0": values for name, values in label_columns.items()}
     label_columns = {"label": names_of(LABELS), **label_columns}
     write_table("l.csv", {name: values[::-1] for name, values in label_columns.items()})
-    status = main([f"a=p.{kind}", "--labels=l.csv", "--frequency=counts.tsv"])
+    status = main([f"a=p.{kind}", "--labels=l.csv", "--frequency=counts.tsv", "--all"])
     text = capsys.readouterr()
     if isinstance(expected, str):
         assert status == 2 and expected.replace("csv and", f"{kind} and") in text.err and text.err.count("\n") == 1
     else:
-        assert status == 0 and ("a: Its labels are those of l.csv in the order of the rows" in text.out) != expected
+        assert status == 0 and ("a: Labels are those of l.csv in the order of the rows" in text.out) != expected
         accuracy = np.mean(PREDICTIONS == (LABELS if expected else LABELS[::-1]))
         assert f"{100 * accuracy:.1f} [" in text.out

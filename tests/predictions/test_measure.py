@@ -99,8 +99,11 @@ def test_neither_the_order_of_examples_nor_of_classes_nor_their_names_matter(see
 
 def test_results_are_a_page_figures_numbers_and_runs_that_other_programs_read(folder, capsys):
     Path("other.csv").write_text(rows(names_of(LABELS), names_of(np.roll(PREDICTIONS, 3))), encoding="utf-8")
+    logits = (LOGITS + 0.3 * np.log(FREQUENCY)).astype(np.float32)
+    np.savez("logits.npz", logits=logits, labels=LABELS)
     assert main(["logits.npz", "seeds=a.csv,other.csv", "--frequency=counts.tsv", "--output=out"]) == 0
-    assert "logits_adjusted: τ = " in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "logits_adjusted: τ = " in text and "adjusting by τ = " in text
     figures = {path.name for path in Path("out/figures").iterdir()}
     assert figures == {f"{name}.{kind}" for name in ("measures", "adjustment_logits") for kind in ("png", "pdf", "svg")}
     page = Path("out/report.html").read_text(encoding="utf-8")
@@ -117,12 +120,13 @@ def test_results_are_a_page_figures_numbers_and_runs_that_other_programs_read(fo
             assert group.value(key) == pytest.approx(numbers[key]["value"]), key
     remove_earlier(Path("out"))  # as the next call does
     assert {path.name for path in Path("out").rglob("config.json")} == set()
-    in_memory = measure(LABELS, LOGITS.astype(np.float32), FREQUENCY)
+    in_memory = measure(LABELS, logits, FREQUENCY)
     numbers = document["files"]["logits"]["measures"]
     assert numbers.keys() == set(prediction_measures()) and numbers["ece"]["value"] == pytest.approx(in_memory.ece)
     assert in_memory.figure().axes and "odds_acc" in in_memory.table()
     pytest.importorskip("pandas")
     assert in_memory.to_pandas().loc["top1", "value"] == in_memory.top1
+    in_memory = measure(LABELS, LOGITS, FREQUENCY)
     assert (in_memory - in_memory).to_pandas().loc["odds_acc", "verdict"] == "no difference"
 
 
@@ -136,7 +140,7 @@ def test_files_on_other_examples_are_not_compared_unless_file_names_show_that_th
         )
     assert main(["in_order.csv", "reversed.csv", "fewer.csv", "--frequency=counts.tsv"]) == 0
     text = capsys.readouterr().out
-    assert "in_order − reversed" in text and "in_order: 1 example without a label left out" in text
+    assert "in_order − reversed" in text and "in_order, reversed: 1 example without a label left out" in text
     assert "in_order and fewer have different examples, and are not compared." in text
     assert "in_order: 1 class with examples here, but not in every file: owl." in text
 
@@ -242,7 +246,7 @@ def test_models_with_other_numbers_of_seeds_are_not_compared(folder, capsys):
     assert "two has 2 seeds and one has 1: they are not compared" in text and "two − one" not in text
 
 
-@pytest.mark.parametrize("files", [["sl=logits.npz"], ["sl=a.csv,a.csv"]])
+@pytest.mark.parametrize("files", [["sl=logits.npz", "--tau=1"], ["sl=a.csv,a.csv"]])
 def test_the_directory_of_a_trained_run_is_not_written_to(folder, capsys, files):
     assert main([*files, "--frequency=counts.tsv", "--output=out"]) == 0
     workdir = Path("out/seed_1/sl" if "," in files[0] else "out/sl_adjusted")

@@ -54,7 +54,7 @@ FORMATS = {
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_gives_the_same_measures(folder, capsys, name):
     FORMATS[name](Path(name))
-    assert main([f"same={name}", "a.csv", "--frequency=counts.tsv"]) == 0
+    assert main([f"same={name}", "a.csv", "--frequency=counts.tsv", "--all"]) == 0
     text = capsys.readouterr().out
     assert re.search(r"same − a .*\ntop-1 % +0.0 \[0.0, 0.0\] +2 +no difference\n", text)
     assert re.search(r"odds_acc +0.00 \[0.00, 0.00\] +0.2 +no difference\n", text)
@@ -65,7 +65,7 @@ def test_arrays_of_predictions_are_measured_by_training_labels(folder, capsys):
     Path("train.csv").write_text(
         "label\n" + "".join(f"{name}\n" * count for name, count in zip(NAMES, FREQUENCY)), encoding="utf-8"
     )
-    assert main(["p.npz", "--train=train.csv"]) == 0
+    assert main(["p.npz", "--train=train.csv", "--all"]) == 0
     assert f"{100 * np.mean(LABELS == PREDICTIONS):.1f} [" in capsys.readouterr().out
 
 
@@ -74,7 +74,7 @@ def test_classes_that_only_examples_have_are_in_the_order_of_their_numbers(tmp_p
     labels = np.array([4, 3, 0, 1, 2] * 10)
     np.savez("logits.npz", labels=labels, logits=5.0 * np.eye(5)[labels])
     Path("train.csv").write_text("label\n" + "0\n" * 9 + "1\n" * 5 + "2\n", encoding="utf-8")
-    assert main(["logits.npz", "--train=train.csv"]) == 0
+    assert main(["logits.npz", "--train=train.csv", "--all"]) == 0
     assert re.search(r"\ntop-1 % +100.0 ", capsys.readouterr().out)
 
 
@@ -182,7 +182,7 @@ def test_a_frequency_table_may_be_compressed(tmp_path):
 def test_training_labels_give_the_frequency_and_classes_without_images_are_named(folder, capsys):
     labels = [name for name, count in zip(NAMES[:3], FREQUENCY) for _ in range(count)]
     Path("train.csv").write_text("label\n" + "".join(f"{label}\n" for label in labels), encoding="utf-8")
-    assert main(["a.csv", "--train=train.csv"]) == 0
+    assert main(["a.csv", "--train=train.csv", "--all"]) == 0
     text = capsys.readouterr().out
     assert "4 classes of train.csv, with 469 training images" in text
     assert "a: 1 class without a training image, which slopes and f50 leave out: owl" in text
@@ -278,9 +278,11 @@ def test_numbers_of_any_type_are_indices_of_the_files_own_classes(folder, capsys
     flags = ["--labels=labels.csv"] if kind == "labels" else []
     tables = []
     for file in (["m=logits.npz"], ["m=b.npz", *flags]):
-        assert main([*file, "--frequency=counts.tsv"]) == 0
+        assert main([*file, "--frequency=counts.tsv", "--all"]) == 0
         tables.append(capsys.readouterr().out)
-    by_row = "\nm: Its labels are those of labels.csv in the order of the rows; a column 'filename' in both would join them\n"
+    by_row = (
+        "\nm: Labels are those of labels.csv in the order of the rows; a column 'filename' in both would join them\n"
+    )
     assert (by_row in tables[1]) == (kind == "labels") and tables[0] == tables[1].replace(by_row, "")
 
 
@@ -356,7 +358,7 @@ def test_an_array_of_two_columns_of_whole_numbers_has_labels_and_predictions(fol
     tables = []
     for kind in (int, float):
         np.save("b.npy", np.stack([LABELS, PREDICTIONS], axis=1).astype(kind))
-        assert main(["b.npy", "--frequency=counts.tsv"]) == 0
+        assert main(["b.npy", "--frequency=counts.tsv", "--all"]) == 0
         tables.append(capsys.readouterr().out)
     assert tables[0] == tables[1]
 
