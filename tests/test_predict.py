@@ -57,6 +57,7 @@ def test_the_table_agrees_with_the_model_on_each_image_and_damaged_ones_are_left
     os.mkfifo(photos / "pipe.PNG")  # whose reading would wait for ever
     rows = predicted(f"--workdir={workdir}", "--images=photos", "--output=p.csv", "--top=3", "--logits=p.npz")
     said = capsys.readouterr()
+    assert f"its bias:  cliptail measure p.npz --frequency={workdir}/class_frequency.tsv" in said.out
     assert "note: 1 pipes and devices are skipped" in said.err
     assert "10 images, 1 left out, top-1 " in said.out and "photos/no class/10\\n\\x1b[31m.png" in said.err
     assert "1 of 3 folders or labels, such as 'no class', are none of the 12 classes" in said.err

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import glob
 import os
+import shlex
 import sys
 import tempfile
 import time
@@ -63,7 +64,7 @@ from cliptail_jax.pretrained.model import find_model, open_run
 from cliptail_jax.pretrained.opened_model import OpenedModel
 from cliptail_jax.pretrained.source import settings_digest
 from cliptail_jax.runs.console import log_line
-from cliptail_jax.runs.files import read_config
+from cliptail_jax.runs.files import FREQUENCY, read_config
 from cliptail_jax.runs.lock import FILE as LOCK
 from cliptail_jax.runs.lock import InUseError, sole_writer
 
@@ -120,6 +121,10 @@ def predict_command(options: argparse.Namespace) -> None:
     if not len(rows):
         raise UserError(f"no image of {options.images} could be read: give files of images, such as .jpg or .png")
     print(f"wrote {options.output}: {summary(len(images.filenames), *table[1:])}")
+    if options.workdir and any(table[1]):
+        frequency = work_path(options.workdir) / FREQUENCY
+        measured = ["cliptail", "measure", str(options.logits or options.output), f"--frequency={frequency}"]
+        print(f"its bias:  {shlex.join(measured)}")
 
 
 def check_options(options: argparse.Namespace, mesh: Mesh) -> None:
