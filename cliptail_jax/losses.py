@@ -40,13 +40,13 @@ __all__ = [
 ]
 
 ArrayLike = Array | np.ndarray
-Counts = Sequence[int] | ArrayLike
+CountsOfClasses = Sequence[int] | ArrayLike
 
 
 def softmax_with_prior(
     logits: Float[ArrayLike, "..."],
     labels: Int[ArrayLike, "*batch"],
-    class_counts: Counts,
+    class_counts: CountsOfClasses,
     tau: float = 1.0,
     *,
     axis: int = -1,
@@ -126,7 +126,7 @@ def sampled_softmax(
 def ldam(
     cosines: Float[ArrayLike, "*batch class"],
     labels: Int[ArrayLike, "*batch"],
-    class_counts: Counts,
+    class_counts: CountsOfClasses,
     largest_margin: float = 0.5,
     scale: float | Float[ArrayLike, ""] = 30.0,
     *,
@@ -287,12 +287,14 @@ def _check(
         raise UserError(
             "no example counts: `where` is False for all of them" if labels.size else "there are no examples"
         )
-    numbers, known = np.asarray(labels), logits.shape[-1]
-    if not ((numbers >= 0) & (numbers < known) | ~valid).all():
-        raise UserError(f"a label is none of the classes 0 to {known - 1:,} of the logits")
+    numbers, num_classes = np.asarray(labels), logits.shape[-1]
+    if not ((numbers >= 0) & (numbers < num_classes) | ~valid).all():
+        raise UserError(f"a label is none of the classes 0 to {num_classes - 1:,} of the logits")
     if classes is not None:
-        own = np.take_along_axis(np.broadcast_to(classes, logits.shape), np.where(valid, numbers, 0)[..., None], -1)
-        if not (own[..., 0].astype(bool) | ~valid).all():
+        is_valid = np.take_along_axis(
+            np.broadcast_to(classes, logits.shape), np.where(valid, numbers, 0)[..., None], -1
+        )
+        if not (is_valid[..., 0].astype(bool) | ~valid).all():
             raise UserError("a label's class has no training images, or is not in the vocabulary: its loss is infinite")
     if np.isnan(np.asarray(logits)[valid]).any():
         raise UserError("logits have a nan")

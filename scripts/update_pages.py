@@ -9,6 +9,7 @@ archives, as after a change of a statistic. A table is between two comments. The
     <!-- table: groups quickstart -->                      the runs of a study: accuracy, also of head and tail, log-odds per decade
     <!-- table: odds mechanism mechanism_cifar100 -->      the same runs in several studies: accuracy, log-odds per decade, f50
     <!-- table: bias mechanism mechanism_cifar100 -->      ... log-odds per decade alone
+    <!-- table: effect remedies_glyphs_lt remedies_icons -->      ... accuracy and log-odds per decade in one column
     <!-- table: ends remedies_glyphs_lt remedies_icons --> ... head, tail, log-odds per decade
     <!-- table: odds mechanism: sl_adamw clip -->          ... or some of them
     <!-- table: claims mechanism mechanism_cifar100 -->    the claims of one or several studies
@@ -74,6 +75,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "configs").glob("*.md")), *sorted((
 # Tables of the same runs in several studies: the columns of each with their titles.
 COMPARED = {
     "bias": {"odds_acc": "bias"},
+    "effect": {"top1 odds_acc": "top-1 %, bias"},
     "ends": {"head": "head", "tail": "tail", "odds_acc": "bias"},
     "odds": {"top1": "top-1 %", "odds_acc": "odds_acc [95 %]", "f50": "f50"},
     "groups": {"top1": "top-1 %", "head": "head", "tail": "tail", "odds_acc": "odds_acc [95 %]"},
@@ -248,7 +250,8 @@ def cell_of(row: Row | None, key: str, title: str) -> str:
     """The number of a run, with its interval if the title announces it; '' without the run."""
     if not row:
         return ""
-    return row.cells[key].text if title.endswith("]") else row.cells[key].number
+    cells = [row.cells[of_measure] for of_measure in key.split()]
+    return ", ".join(cell.text if title.endswith("]") else cell.number for cell in cells)
 
 
 def runs_of(name: str) -> Mapping[str, Row]:

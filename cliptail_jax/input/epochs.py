@@ -3,17 +3,17 @@
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-Value = TypeVar("Value")
+EpochValue = TypeVar("EpochValue")
 
 
-class LastEpochs(Generic[Value]):
+class LastEpochs(Generic[EpochValue]):
     """The values of the last two epochs, which batches that are loaded ahead need, also in several threads."""
 
-    def __init__(self, compute: Callable[[int], Value]):
+    def __init__(self, compute: Callable[[int], EpochValue]):
         self._compute = compute
-        self._values: dict[int, Value] = {}
+        self._values: dict[int, EpochValue] = {}
 
-    def __call__(self, epoch: int) -> Value:
+    def __call__(self, epoch: int) -> EpochValue:
         value = self._values.get(epoch)
         if value is None:
             value = self._compute(epoch)

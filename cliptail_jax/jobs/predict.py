@@ -123,8 +123,8 @@ def predict_command(options: argparse.Namespace) -> None:
     print(f"wrote {options.output}: {summary(len(images.filenames), *table[1:])}")
     if options.workdir and any(table[1]):
         frequency = work_path(options.workdir) / FREQUENCY
-        measured = ["cliptail", "measure", str(options.logits or options.output), f"--frequency={frequency}"]
-        print(f"its bias:  {shlex.join(measured)}")
+        words = ["cliptail", "measure", str(options.logits or options.output), f"--frequency={frequency}"]
+        print(f"its bias:  {shlex.join(words)}")
 
 
 def check_options(options: argparse.Namespace, mesh: Mesh) -> None:

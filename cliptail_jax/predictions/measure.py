@@ -118,8 +118,8 @@ def print_paragraph(text: str) -> None:
 def print_main(models: Sequence[Measured], differences: Sequence[Difference]) -> None:
     """A table of the main measures, and one of the differences."""
     print(main_measures_text({m.name: m.estimates for m in with_adjusted(models)}), end="\n\n")
-    if compared := {f"{pair.a} − {pair.b}": pair.claims for pair in differences if not pair.obstacle}:
-        print(main_differences_text(compared), end="\n\n")
+    if claims := {f"{pair.a} − {pair.b}": pair.claims for pair in differences if not pair.obstacle}:
+        print(main_differences_text(claims), end="\n\n")
     for pair in differences:
         if pair.obstacle:
             print_paragraph(pair.table())

@@ -175,9 +175,8 @@ class Measured:
         adjusted = self.adjusted
         if not adjusted.is_needed:
             return no_adjustment_text(self.name, adjusted.tau)
-        before, after = self.estimates, adjusted.cross_validation.estimates
-        claim = self.gain.claims[adjustment.CHOSEN_ON]
-        return adjustment_advice(self.name, adjusted.tau, adjusted.is_given, before, after, claim)
+        claim, adjusted_measures = self.gain.claims[adjustment.CHOSEN_ON], adjusted.cross_validation.estimates
+        return adjustment_advice(self.name, adjusted.tau, adjusted.is_given, self.estimates, adjusted_measures, claim)
 
     def table(self) -> str:
         """The measures with their intervals, as text."""

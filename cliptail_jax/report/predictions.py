@@ -33,15 +33,15 @@ def adjustment_advice(
     name: str,
     tau: float,
     is_given: bool,
-    before: Mapping[str, Estimate],
-    after: Mapping[str, Estimate],
+    plain_measures: Mapping[str, Estimate],
+    adjusted_measures: Mapping[str, Estimate],
     gain: ClaimResult,
 ) -> str:
     """Whether to adjust logits by τ, and what changes.
 
     Args:
-        is_given: whether the user chose τ. Otherwise, `after` is measured on held-out halves.
-        before, after: the measures without and with adjustment.
+        is_given: whether the user chose τ. Otherwise, `adjusted_measures` are on held-out halves.
+        plain_measures, adjusted_measures: those without and with adjustment.
         gain: the test of the difference in mean accuracy.
     """
     answers = {
@@ -52,7 +52,7 @@ def adjustment_advice(
     answer = answers.get(gain.verdict, f"whether adjusting by τ = {tau:g} helps is undecided")
     start = f"adjusted by τ = {tau:g} as given:" if is_given else f"{answer}. On held-out halves:"
     changes = {
-        key: f"{title} {before[key].value:.1f} → {after[key].value:.1f}"
+        key: f"{title} {plain_measures[key].value:.1f} → {adjusted_measures[key].value:.1f}"
         for key, title in {"mean_per_class": "mean accuracy", "tail": "tail", "head": "head"}.items()
     }
     changes["mean_per_class"] += " %"
@@ -88,12 +88,11 @@ def main_measures_text(files: Mapping[str, Mapping[str, Estimate]]) -> str:
 def main_differences_text(pairs: Mapping[str, Mapping[str, ClaimResult]]) -> str:
     """A row for each pair of files: its differences in the main measures, and what the first one is."""
     rows = [["difference [95 %]", *MAIN_MEASURES.values(), "the first is"]]
-    for name, claims in pairs.items():
-        tested = {key: claims[key] for key in MAIN_MEASURES if key in claims}
-        cells = [
-            cell_of(key, claim.difference).text if claim.difference else UNDEFINED for key, claim in tested.items()
-        ]
-        rows.append([name, *cells, first_is(tested)])
+    for name, all_claims in pairs.items():
+        claims = {key: all_claims[key] for key in MAIN_MEASURES if key in all_claims}
+        differences = [claim.difference for claim in claims.values()]
+        cells = [cell_of(*pair).text if pair[1] else UNDEFINED for pair in zip(claims, differences)]
+        rows.append([name, *cells, first_is(claims)])
     return "\n".join(plain_table(rows))
 
 
