@@ -33,6 +33,7 @@ __all__ = [
     "batch_softmax",
     "contrastive",
     "effective_number_weights",
+    "focal",
     "ldam",
     "sampled_softmax",
     "sigmoid_contrastive",
@@ -145,6 +146,22 @@ def ldam(
     counts = _counts(class_counts, cosines)
     _check(cosines, labels, where, counts)
     return cross_entropy(with_margins(scale * cosines, labels, counts, largest_margin, scale), labels, where)
+
+
+def focal(cross_entropies: Float[ArrayLike, "*batch"], gamma: float = 2.0) -> Float[Array, "*batch"]:
+    """(1 − p_y)^γ · −log p_y from the cross-entropies −log p_y, as other losses here give them.
+
+    It gives examples that are classified well little weight, and has no effective log-prior. γ = 0 is cross-entropy. Lin et al. (2017),
+    "Focal loss for dense object detection" (arXiv 1708.02002), for a softmax.
+
+    >>> import jax.numpy as jnp
+    >>> [round(loss, 2) for loss in focal(jnp.array([0.1, 2.0]), gamma=2.0).tolist()]
+    [0.0, 1.5]
+    """
+    if gamma < 0:
+        raise UserError(f"γ is {gamma:g}: choose a number from 0 on, such as 2")
+    # Where p_y rounds to 1, the gradient of (1 − p_y)^γ would be infinite for γ < 1.
+    return jnp.maximum(-jnp.expm1(-cross_entropies), jnp.finfo(jnp.float32).tiny) ** gamma * cross_entropies
 
 
 def contrastive(

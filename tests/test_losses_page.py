@@ -43,7 +43,7 @@ def jax_values():
 
 def test_the_code_for_jax_gives_finite_losses():
     values = jax_values()
-    names = ("adjusted", "counted", "batch", "groups", "sampled", "ldam", "clip", "siglip")
+    names = ("adjusted", "counted", "batch", "groups", "sampled", "ldam", "focal", "clip", "siglip")
     assert all(np.isfinite(float(values[name])) for name in names) and values["weights"].shape == LABELS.shape
     np.testing.assert_allclose(values["z_new"], LOGITS - np.log(COUNTS / COUNTS.sum()), rtol=1e-5)
 

@@ -14,10 +14,14 @@ from ml_collections import ConfigDict, config_flags
 from cliptail_jax.config.fields import flatten, unknown_key
 from cliptail_jax.config.files import PACKAGE, find_config, known_configs, load_config
 from cliptail_jax.host.commands import docstring
-from cliptail_jax.host.errors import UserError, is_shared_memory_gone
+from cliptail_jax.host.errors import UserError, did_you_mean, is_shared_memory_gone
 from cliptail_jax.host.printing import one_line
 
 FIELD = re.compile(r"--(no)?config\.([^=]+)(=?)")
+UNKNOWN_FIELD = re.compile(
+    r"""Key "(\w+)" does not exist and cannot be added.*? Other fields present: (.*)""", re.DOTALL
+)
+MAX_LISTED = 20  # fields of a section
 FLAG = re.compile(r"--?[a-zA-Z]")
 SHARED_ARGUMENTS = re.compile(r"arguments of (cliptail_jax/\S+\.py)")  # in the docstring of a config file
 
@@ -101,7 +105,12 @@ def failure(cause: Exception, file: Path) -> str:
     place = f", line {lines[-1]}," if lines else ""
     detail = cause.args[0] if cause.args else ""
     reason = str(detail.args[0]) if isinstance(detail, KeyError) else str(cause)
-    reason = re.sub(r" Other fields present: .*?(?=\nDid you mean|\Z)", "", reason, flags=re.DOTALL)
+    if unknown_field := UNKNOWN_FIELD.match(reason):
+        hint = did_you_mean(unknown_field[1], names := re.findall(r"'(\w+)': ", unknown_field[2]))
+        listed = f"; there are {', '.join(names)}" if len(names) <= MAX_LISTED else ""
+        return (
+            f"{place} sets an unknown field '{unknown_field[1]}'{hint}{listed} (a loss of yours: configs/study/own.md)"
+        )
     return f"{place} fails with {type(cause).__name__}: {' '.join(reason.split())}"
 
 

@@ -14,7 +14,7 @@ from cliptail_jax.datasets.build import draw_missing
 from cliptail_jax.evaluation.run import make_evaluate
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.input.pipeline import num_steps_per_epoch
-from cliptail_jax.objectives import FIELDS, OBJECTIVES, own_config, typed_config
+from cliptail_jax.objectives import FIELDS, objective_class, own_config, typed_config
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.results.run import Run
@@ -37,7 +37,7 @@ def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
     run_values = read_config(workdir)
     if run_values is None:
         raise UserError(f"there is no run in {workdir}: train one there first, or give the --workdir of one")
-    run = OBJECTIVES[config.objective].evaluated_run(own_config(config), run_values)
+    run = objective_class(config.objective).evaluated_run(own_config(config), run_values)
     if difference := difference_to(workdir, fields.plain(config) | run.trained_with, FIELDS):
         raise UserError(
             f"{workdir} contains the run of another config ({difference}); give the one it was trained with"
@@ -64,7 +64,7 @@ def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
             read_prompts=model.tokenizer if model.has_prompts else None,
             training_captions=lambda: captions_of_training(workdir, data),
             other_head=run.head,
-            own_prior=OBJECTIVES[config.objective].subtracted_prior(own_config(config), model.class_frequency),
+            own_prior=objective_class(config.objective).subtracted_prior(own_config(config), model.class_frequency),
         )
         epoch = model.step / num_steps_per_epoch(number_of_records(workdir), config.batch_size, data.drop_last)
         summaries = evaluate_model((state,), model.step, epoch)

@@ -22,6 +22,7 @@ from cliptail_jax.host.errors import UserError
 from cliptail_jax.objectives.bag_of_words import WordClassifier
 from cliptail_jax.objectives.contrastive import Contrastive
 from cliptail_jax.objectives.dino import SelfDistillation
+from cliptail_jax.objectives.own import own_objective
 from cliptail_jax.objectives.sigmoid import Sigmoid
 from cliptail_jax.objectives.supervised import Supervised
 from cliptail_jax.runs.directory import read_config
@@ -39,6 +40,7 @@ __all__ = [
     "describe_config",
     "effective_log_prior",
     "make_objective",
+    "objective_class",
     "own_config",
     "run_config",
     "typed_config",
@@ -71,6 +73,27 @@ describe_config = functools.partial(fields.describe, TrainingConfig())
 base_config = functools.partial(fields.to_config, TrainingConfig())  # files of configs/ start from it
 
 
+def objective_class(name: str) -> type[Objective]:
+    """The objective of this name, or of a user: 'FILE.py:CLASS' or 'MODULE:CLASS'.
+
+    Raises UserError if there is none, or if it has fields that configs lack.
+    """
+    if name in OBJECTIVES:
+        return OBJECTIVES[name]
+    if not isinstance(name, str) or ":" not in name:
+        raise UserError(
+            f"config key 'objective' is {name!r}; it must be one of {', '.join(map(repr, OBJECTIVES))}, or FILE.py:CLASS with a "
+            "loss of yours (published models are evaluated with cliptail evaluate, not trained)"
+        )
+    objective = own_objective(name)
+    if unknown_keys := [field.key for field in fields.fields_of(objective.Config()) if field.key not in DEFAULTS]:
+        raise UserError(
+            f"{name} has the field {unknown_keys[0]}, which configs lack: make it an attribute of the class, and other values of it "
+            "other classes"
+        )
+    return objective
+
+
 def make_objective(
     config: TrainingConfig, variant: Variant, workdir: Path | None = None, shapes_only: bool = False
 ) -> Objective:
@@ -82,7 +105,7 @@ def make_objective(
     Raises:
         UserError: The config does not suit the variant, or a file that it names cannot be read.
     """
-    kind, config = OBJECTIVES[config.objective], own_config(config)
+    kind, config = objective_class(config.objective), own_config(config)
     kind.check_data(config, variant)
     towers = kind.open_towers(config, shapes_only)
     text = TextInput() if shapes_only else kind.open_text(config, variant, towers, workdir)
@@ -91,7 +114,7 @@ def make_objective(
 
 def own_config(config: TrainingConfig) -> Training:
     """The sections that the config's objective has, of its class `Config`."""
-    return fields.typed(OBJECTIVES[config.objective].Config(), config)
+    return fields.typed(objective_class(config.objective).Config(), config)
 
 
 def typed_config(config: ConfigDict) -> TrainingConfig:
@@ -104,15 +127,10 @@ def typed_config(config: ConfigDict) -> TrainingConfig:
         raise UserError(
             "this config is one of a study, which `cliptail study` trains: give a training config, such as clip"
         )
-    if config.get("objective") not in OBJECTIVES:
-        raise UserError(
-            f"config key 'objective' is {config.get('objective')!r}; it must be one of {', '.join(map(repr, OBJECTIVES))} "
-            "(published models are evaluated with cliptail evaluate, not trained)"
-        )
+    objective = objective_class(config.get("objective"))
     fields.check(config, TrainingConfig())
     sections = fields.typed(TrainingConfig(), config)
-    _check_other_objectives(sections)
-    objective = OBJECTIVES[sections.objective]
+    _check_other_objectives(sections, objective)
     if sections.eval.confidence == SIGMOID and not objective.has_logit_bias:
         raise UserError(
             f"eval.confidence='{SIGMOID}' needs a logit bias, which objective='{sections.objective}' does not learn: set it to "
@@ -154,15 +172,15 @@ def effective_log_prior(values: Mapping[str, Any], frequency: Int[np.ndarray, " 
     Raises UserError if ψ is not known, with the reason, or if this version cannot train the config.
     """
     config = typed_config(fields.with_values(base_config(), completed(values), "the run"))
-    return OBJECTIVES[config.objective].effective_log_prior(own_config(config), frequency)
+    return objective_class(config.objective).effective_log_prior(own_config(config), frequency)
 
 
-def _check_other_objectives(config: TrainingConfig) -> None:
+def _check_other_objectives(config: TrainingConfig, objective: type[Objective]) -> None:
     """Raise UserError if a field is set that only other objectives have: it would have no effect."""
-    own_keys = {field.key for field in fields.fields_of(OBJECTIVES[config.objective].Config())}
+    own_keys = {field.key for field in fields.fields_of(objective.Config())}
     values = dict(fields.flatten(config))
-    for name, objective in OBJECTIVES.items():
-        for field in fields.fields_of(objective.Config()):
+    for name, other_objective in OBJECTIVES.items():
+        for field in fields.fields_of(other_objective.Config()):
             if field.key not in own_keys and values[field.key] != field.default:
                 raise UserError(
                     f"{field.key} is for objective='{name}' and has no effect with objective='{config.objective}': "

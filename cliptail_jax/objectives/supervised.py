@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from flax import nnx
 from jax import Array
 from jax.sharding import Mesh
@@ -74,6 +75,12 @@ class Loss(Section):
         BelowOne,
     ] = 0.0
     reweight_from: Annotated[int, "Number of epochs before class_weights has an effect.", NonNegative] = 0
+    label_smoothing: Annotated[float, "Share of each target that all classes divide equally.", BelowOne] = 0.0
+    focal_gamma: Annotated[
+        float,
+        "γ of the focal loss (1 − p_y)^γ · −log p_y, which gives well-classified images little weight.",
+        NonNegative,
+    ] = 0.0
     count_in_batch: Annotated[
         bool,
         "Whether a class counts in a sampled vocabulary once per image of the group, as class names do in CLIP's softmax.",
@@ -105,6 +112,11 @@ class Supervised(Objective):
             raise UserError(
                 "loss.count_in_batch counts the classes of a sampled vocabulary: set vocabulary.size; 1 takes those of the batch"
             )
+        if loss.label_smoothing and (config.vocabulary.size or loss.logit_adjustment or loss.focal_gamma):
+            raise UserError(
+                "loss.label_smoothing is for cross-entropy over all classes: leave out vocabulary.size, loss.logit_adjustment and "
+                "loss.focal_gamma"
+            )
         if loss.reweight_from and not loss.class_weights:
             raise UserError("loss.reweight_from has no effect without loss.class_weights: set it too, e.g. 0.9999")
         for name in ("logit_adjustment", "class_weights"):
@@ -132,6 +144,11 @@ class Supervised(Objective):
             raise UnknownPriorError(
                 "loss.margin moves the logit of an image's own class alone: no effective log-prior is known"
             )
+        for name in ("label_smoothing", "focal_gamma"):
+            if getattr(loss, name):
+                raise UnknownPriorError(
+                    f"with loss.{name}, no logits log P(image | class) + ψ minimize the loss: it has no effective log-prior"
+                )
         if data.labels.noise:
             raise UnknownPriorError("with data.labels.noise, labels are wrong: no effective log-prior is known")
         if loss.count_in_batch or data.balanced_sampling:
@@ -229,7 +246,14 @@ class Supervised(Objective):
         if sampling.size:
             classes = sample_vocabulary(key, labels, mask, self._sampling, sampling.size, sampling.group_size)
             vocabulary = of_examples(classes, len(labels))
-        return mean_loss(losses.cross_entropy(logits, labels, mask, vocabulary), mask, batch.get("weights"))
+        if section.label_smoothing:
+            targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), section.label_smoothing)
+            values = jnp.where(mask, optax.softmax_cross_entropy(logits, targets), 0.0)
+        else:
+            values = losses.cross_entropy(logits, labels, mask, vocabulary)
+        if section.focal_gamma:
+            values = losses.focal(values, section.focal_gamma)
+        return mean_loss(values, mask, batch.get("weights"))
 
     def after_update(self, params: nnx.State) -> nnx.State:
         return limit_logit_scale(params)

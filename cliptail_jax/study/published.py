@@ -10,7 +10,7 @@ from cliptail_jax.config.files import find_archive, known_archives
 from cliptail_jax.evaluation.results import is_evaluated
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import files_below, write_bytes
-from cliptail_jax.objectives import FIELDS, OBJECTIVES
+from cliptail_jax.objectives import FIELDS, objective_class
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.results.archive import unpack
 from cliptail_jax.results.run import find_runs
@@ -85,7 +85,7 @@ def obstacle_to(queue: RunConfigs, published: Path) -> str:
         config = queue[name]
         if difference := difference_to(run.workdir, plain(config), FIELDS):
             return f"{name}: {difference}"
-        if not is_evaluated(run.workdir, config.eval, OBJECTIVES[config.objective].uses_prompts):
+        if not is_evaluated(run.workdir, config.eval, objective_class(config.objective).uses_prompts):
             return f"{name} was evaluated on other sets or with other settings"
     return ""
 

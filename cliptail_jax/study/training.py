@@ -13,7 +13,7 @@ from cliptail_jax.host.errors import DEVICE_MEMORY, Failures, UserError, problem
 from cliptail_jax.host.interrupts import note_saved
 from cliptail_jax.jobs.evaluate import evaluate
 from cliptail_jax.jobs.train import train
-from cliptail_jax.objectives import FIELDS, OBJECTIVES, TrainingConfig
+from cliptail_jax.objectives import FIELDS, TrainingConfig, objective_class
 from cliptail_jax.parallel.distributed import broadcast_from_first
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.directory import is_finished
@@ -99,7 +99,7 @@ def train_run(config: TrainingConfig, workdir: Path, overwrite: bool, label: str
     values = to_config(config)
     try:
         train(values, workdir, overwrite, label)
-        if not broadcast_from_first(is_evaluated(workdir, config.eval, OBJECTIVES[config.objective].uses_prompts)):
+        if not broadcast_from_first(is_evaluated(workdir, config.eval, objective_class(config.objective).uses_prompts)):
             evaluate(values, workdir)
     except InUseError as error:
         log_line(f"{label} is skipped: {error.holder} trains it")

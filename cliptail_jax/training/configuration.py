@@ -22,7 +22,7 @@ class Training(Section):
     seed: Annotated[
         int, "Seed of initial weights, order of the data, augmentation and sampled vocabularies.", NonNegative
     ] = 0
-    objective: Annotated[str, "Training objective, one of cliptail_jax.objectives."] = "supervised"
+    objective: Annotated[str, "Training objective, one of cliptail_jax.objectives, or FILE.py:CLASS."] = "supervised"
     total_epochs: Annotated[int, "Length of the training in epochs.", Positive] = 90
     total_steps: Annotated[
         int, "Length of the training in steps, in place of total_epochs; 0: total_epochs counts.", NonNegative

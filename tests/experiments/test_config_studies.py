@@ -164,7 +164,7 @@ def test_photographs_have_the_frequencies_of_a_table_in_three_orders(tmp_path):
 
 def test_the_template_for_ones_own_study_is_a_study(tmp_path):
     page = (Path(__file__).parents[2] / "configs/study/own.md").read_text()
-    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    code, _ = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     (tmp_path / "mine.py").write_text(code)
     study = load_config(str(tmp_path / "mine.py"))
     assert list(study.claims) == ["adjusted_odds_acc", "adjusted_slope_pred"]

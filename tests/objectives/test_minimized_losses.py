@@ -111,6 +111,8 @@ def test_the_loss_without_features_is_smallest_at_the_effective_log_prior(family
 UNKNOWN = {
     "margins": {"loss.margin": 0.3},
     "wrong labels": {"data.labels.noise": 0.1},
+    "smoothed labels": {"loss.label_smoothing": 0.1},
+    "focal loss": {"loss.focal_gamma": 2.0},
     "counts with further classes": COUNTS | {"vocabulary.size": 2},
     "dropped texts": {
         "objective": "contrastive",

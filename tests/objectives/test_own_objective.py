@@ -3,25 +3,38 @@
 import json
 import os
 import pickle
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass, make_dataclass
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import pytest
 
 import cliptail_jax
-from cliptail_jax.config.fields import Section, fields_of, to_config, typed
+from cliptail_jax.config.fields import Section, fields_of, plain, to_config, typed
 from cliptail_jax.host.errors import UserError
-from cliptail_jax.objectives import FIELDS, OBJECTIVES, TrainingConfig, config_class
+from cliptail_jax.jobs.train import train
+from cliptail_jax.objectives import (
+    FIELDS,
+    OBJECTIVES,
+    TrainingConfig,
+    config_class,
+    effective_log_prior,
+    objective_class,
+)
 from cliptail_jax.objectives.contrastive import ContrastiveOptions
+from cliptail_jax.objectives.own import own_objective
 from cliptail_jax.objectives.supervised import Loss
 from cliptail_jax.training.configuration import Training
-from configs import clip
+from configs import clip, sup
 from tests import smoothed_clip
+from tests.commands import evaluate, report
 from tests.forked_programs import with_devices
-from tests.run_commands import command
+from tests.run_commands import command, run_config
+from tests.saved_state import losses, unfinish
 from tests.smoothed_clip import Smoothed
 
 PACKAGE = Path(cliptail_jax.__file__).parent
@@ -73,6 +86,63 @@ def test_a_section_that_two_objectives_declare_differently_is_named(loss, key):
 def test_a_config_reaches_other_processes():
     config = TrainingConfig(objective="contrastive", contrastive=ContrastiveOptions(text_to_image=False))
     assert pickle.loads(pickle.dumps(config)) == config
+
+
+PAGE = Path(__file__).parents[2] / "configs/study/own.md"
+FILES = {  # what is wrong, with the line; the class is my_losses.py:Own, if the name is not given
+    "no file": (None, "there is no file my_losses.py in .*: run where it is"),
+    "no class": ("class Other: pass", "my_losses.py has no class Own that is a .*Objective: name one, as in"),
+    "another class": (
+        "from cliptail_jax.objectives.supervised import Supervised\nclass Mine(Supervised): pass",
+        "has no class Own .*; there are Mine: name one",
+    ),
+    "code that fails": ("x = 1\ny = x / 0", "my_losses.py, line 2, fails with ZeroDivisionError: division by zero"),
+    "a field of its own": (
+        Path(smoothed_clip.__file__).read_text(encoding="utf-8").replace("Smoothed(", "Own("),
+        "my_losses.py:Own has the field smoothing.share, which configs lack: make it an attribute",
+    ),
+}
+
+
+@pytest.mark.parametrize("text, complaint", FILES.values(), ids=FILES)
+def test_a_file_without_the_objective_is_refused_in_a_line(tmp_path, monkeypatch, text, complaint):
+    monkeypatch.chdir(tmp_path)
+    own_objective.cache_clear()
+    if text is not None:
+        Path("my_losses.py").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=complaint):
+        objective_class("my_losses.py:Own")
+
+
+def test_a_name_that_is_no_objective_is_refused_with_those_there_are():
+    with pytest.raises(UserError, match="'suprvised'; it must be one of 'supervised', .*, or FILE.py:CLASS"):
+        objective_class("suprvised")
+    with pytest.raises(UserError, match="no_such_package fails with ModuleNotFoundError"):
+        objective_class("no_such_package:Own")
+
+
+def test_the_objective_on_the_page_trains_resumes_is_evaluated_and_reported(glyphs_dir, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    own_objective.cache_clear()
+    _, code = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    Path("my_losses.py").write_text(code, encoding="utf-8")
+    config = run_config(sup, glyphs_dir, objective="my_losses.py:Brier")
+    whole, workdir = tmp_path / "whole", tmp_path / "run"
+    train(config, whole)
+    copy = unfinish(shutil.copytree(whole, workdir))
+    shutil.rmtree(copy / "checkpoints" / "6")
+    train(config, workdir)
+    assert losses(whole) == losses(workdir)
+    assert 0 < losses(whole)[-1][1] < 2  # the range of the score
+    assert evaluate([f"--workdir={workdir}"]) == 0
+    assert report([f"--workdir={tmp_path}"]) == 0
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "my_losses.py:Brier" in text
+    with pytest.raises(UserError, match="my_losses.py:Brier' has no known effective log-prior"):
+        effective_log_prior(plain(config), np.array([3, 2, 1]))
+    Path("my_losses.py").unlink()
+    own_objective.cache_clear()
+    assert report([f"--workdir={tmp_path}"]) == 0  # results are shown without the file
 
 
 @pytest.mark.program

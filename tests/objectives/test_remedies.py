@@ -105,6 +105,21 @@ def test_loss_with_no_remedy_each_and_all_together_equals_the_formula(config, na
     assert np.isfinite(gradient).all() and not gradient[~batch["mask"]].any()
 
 
+def test_smoothed_labels_and_the_focal_loss_equal_their_formulas(config):
+    batch = synthetic_batch()
+    log_probabilities = LOGITS - np.log(np.exp(LOGITS.astype(np.float64)).sum(axis=1, keepdims=True))
+    own = log_probabilities[np.arange(BATCH), batch["labels"]]
+    smoothed = -0.9 * own - 0.1 * log_probabilities.mean(axis=1)
+    focal = -((1 - np.exp(own)) ** 1.5) * own
+    for changes, values in (({"loss__label_smoothing": 0.1}, smoothed), ({"loss__focal_gamma": 1.5}, focal)):
+        objective = objective_with(config.copy_and_resolve_references(), **changes)
+        loss, gradient = loss_and_gradient(objective, LOGITS)
+        np.testing.assert_allclose(loss, values[batch["mask"]].mean(), rtol=1e-5)
+        assert np.isfinite(gradient).all() and not gradient[~batch["mask"]].any()
+    sure = jnp.where(jnp.arange(5) == jnp.asarray(batch["labels"])[:, None], 100.0, 0.0)
+    assert np.isfinite(loss_and_gradient(objective_with(config, loss__focal_gamma=0.5), sure)[1]).all()
+
+
 def test_a_class_without_records_has_no_part_in_an_adjusted_softmax_and_is_not_drawn(config):
     """Its logit may be anything; in a plain softmax it is pushed down."""
     adjusted = objective_with(config, loss__logit_adjustment=1.0, vocabulary__size=5)
@@ -186,6 +201,7 @@ def test_numbers_of_classes_are_those_of_closed_forms():
         ({"loss.reweight_from": 2, "loss.class_weights": 0.9}, "reweight_from=2 leaves no epoch .*the run has 2 epochs"),
         ({"loss.reweight_from": 1}, "loss.reweight_from has no effect without loss.class_weights"),
         ({"loss.margin": 0.5, "head.kind": "linear"}, "loss.margin is a difference of cosine similarities"),
+        ({"loss.label_smoothing": 0.1, "vocabulary.size": 1}, "loss.label_smoothing is for cross-entropy over all classes"),
         ({"loss.logit_adjustment": -1.0}, "'loss.logit_adjustment' is -1.0; it must not be negative"),
         ({"loss.logit_adjustment": 1.0, "data.balanced_sampling": True}, "loss.logit_adjustment corrects .* set one of them"),
         ({"objective": "contrastive", "loss.margin": 0.5}, "loss.margin is for objective='supervised'"),
