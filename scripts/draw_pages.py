@@ -2,7 +2,7 @@
 
     python scripts/draw_pages.py [mechanism quickstart ...]
 
-Without names, it draws all but claims_small.png, which is old. That of the quick start is drawn from its archive, with images of the prepared glyphs.
+Without names, it draws all but claims_small.png, which is old. Those with images are drawn from archives, with the prepared glyphs.
 """
 
 import sys
@@ -41,12 +41,19 @@ PICTURES: Mapping[str, Callable[[], Figure]] = {
 }
 
 
-def draw_quickstart(output: Path) -> None:
+# By name: the results, and the runs in them.
+WITH_IMAGES = {
+    "quickstart": ("quickstart", ("sl", "counts", "adjusted", "clip")),
+    "forecast_runs": ("forecast_glyphs_16", ("sl", "batch", "counts", "clip")),
+}
+
+
+def draw_with_images(results: str, runs: Sequence[str], output: Path) -> None:
     """Accuracy by class frequency, with images beside it."""
     with tempfile.TemporaryDirectory() as folder:
-        study = unpack(RESULTS / f"quickstart{ARCHIVE}", Path(folder))
+        study = unpack(RESULTS / f"{results}{ARCHIVE}", Path(folder))
         lines = ["run\tlabel"]
-        for run in ("sl", "counts", "adjusted", "clip"):
+        for run in runs:
             lines += [f"{seed.name}/{run}\t{KINDS[run].name}" for seed in sorted(study.glob("seed_*"))]
         write_text(study / "sheet.tsv", "\n".join(lines) + "\n")
         arguments = ["--runs", str(study / "sheet.tsv"), "--output", str(output), "--overwrite"]
@@ -54,10 +61,10 @@ def draw_quickstart(output: Path) -> None:
 
 
 def main(names: Sequence[str]) -> None:
-    for name in names or (*PICTURES, "quickstart"):
+    for name in names or (*PICTURES, *WITH_IMAGES):
         output = PAGES / f"{name}.png"
-        if name == "quickstart":
-            draw_quickstart(output)
+        if name in WITH_IMAGES:
+            draw_with_images(*WITH_IMAGES[name], output)
         else:
             save(PICTURES[name](), output)
         with Image.open(output) as picture:  # of a third of the size, and to the eye the same

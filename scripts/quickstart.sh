@@ -2,4 +2,8 @@
 # From a fresh clone to the study's main finding on a data set that is drawn on the spot: table, claims, figure.
 set -euo pipefail
 source "$(dirname "$0")/setup.sh"
-cliptail study quickstart --workdir=runs/quickstart "$@"
+workdir=runs/quickstart
+cliptail study quickstart --workdir=$workdir --only=sl "$@"
+echo "What other losses will give, by the law (configs/effective_prior.md), before they are trained:"
+cliptail forecast counts adjusted:1 --workdir=$workdir --runs=sl
+cliptail study quickstart --workdir=$workdir "$@"

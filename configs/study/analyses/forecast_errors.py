@@ -1,13 +1,15 @@
 """How far are trained recipes from their forecasts (configs/study/forecast.py)?
 
-    python configs/study/analyses/forecast_errors.py forecast_glyphs_16 --output=configs/study/forecast.png \\
-        > configs/study/results/forecast_errors.md
+    python configs/study/analyses/forecast_errors.py forecast_glyphs_16 forecast_cifar100 pytorch \\
+        --output=configs/study/forecast.png > configs/study/results/forecast_errors.md
 
 Writes the forecast and the trained values of each kind of runs of archived studies, or their work directories, to
-results/tables/forecast_errors.tsv, prints some of them, and draws trained against forecast values. A forecast is the stored one of another seed. *Error of the change* compares with the run
-that corresponds to the forecast's source, on the same images: (kind − that run) − (forecast − source). The last rows have the
-mean absolute errors over kinds whose source has their own family: adjusted logits for losses over all classes and sampled
-vocabularies, counted classes for losses over the batch's classes, and CLIP for CLIP.
+results/tables/forecast_errors.tsv, prints some of them, and draws trained against forecast values. A forecast is the stored one of
+another seed. *Error of the change* compares with the run that corresponds to the forecast's source, on the same images: (kind −
+that run) − (forecast − source). `pytorch` are the networks of scripts/examples/long_tail_pytorch.py, each forecast from each other,
+from the tables that `cliptail forecast` wrote. The last rows have the mean absolute errors over kinds whose source has their own
+family: adjusted logits for losses over all classes and sampled vocabularies, counted classes for losses over the batch's classes,
+and CLIP for CLIP. Recipes that did not learn are left out there: their top-1 is less than half of the forecast one.
 """
 
 import argparse
@@ -42,6 +44,8 @@ OUTPUT = Path(__file__).parents[1] / "results" / "tables" / "forecast_errors.tsv
 # The recipes on the page.
 SHOWN = ("sl", "adjusted:0.5", "vocabulary:70:uniform:128", "vocabulary:70:sqrt:128", "vocabulary:70:linear:128",
          "batch:128", "batch:32", "counts", "sigmoid")  # fmt: skip
+PYTORCH = {"sl": "sl", "batch": "batch:64", "counts": "counts", "adjusted": "adjusted:1"}
+FACES = ("full", "none", "left")  # how markers of each study are filled
 ROUND = {"odds_acc": ".2f", "top1": ".1f", "head": ".1f", "tail": ".1f"}
 
 
@@ -65,7 +69,9 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("studies", nargs="+", metavar="NAME", help="an archive's name, or NAME=WORKDIR")
     parser.add_argument("--output", type=Path, required=True, help="the picture")
     options = parser.parse_args(arguments)
-    points = [point for study in options.studies for point in points_of(*study.partition("=")[::2])]
+    points = []
+    for study in options.studies:
+        points += pytorch_points() if study == "pytorch" else points_of(*study.partition("=")[::2])
     header, *rows = table_of(points)
     write_text(OUTPUT, tsv(header, rows))
     print("\n".join(markdown_table(table_of([point for point in points if point.recipe in SHOWN], points))))
@@ -105,6 +111,20 @@ def points_of(name: str, workdir: str) -> list[Point]:
     return points
 
 
+def pytorch_points() -> list[Point]:
+    """Each network of the example in PyTorch, forecast from each other one on the same images."""
+    tables = {name: read_forecasts(find_table(f"results/forecasts/pytorch_{name}")) for name in PYTORCH}
+    points = []
+    for name, recipe in PYTORCH.items():
+        for source in PYTORCH:
+            if source != name:
+                forecast, outcome = tables[source][recipe], tables[name][recipe]
+                errors = {key: outcome[key] - forecast[key] for key in KEYS}
+                fields = name, recipe, family_of(name, source), source, forecast["prior_per_decade"]
+                points.append(Point("networks in PyTorch", *fields, forecast, outcome, errors))
+    return points
+
+
 def family_of(run: str, base: str) -> str:
     if base == "clip":
         return "CLIP"
@@ -112,7 +132,7 @@ def family_of(run: str, base: str) -> str:
 
 
 def is_own_family(point: Point) -> bool:
-    return point.family != "batch" or point.source == "counts"
+    return (point.family == "batch") == (point.source in ("counts", "batch"))
 
 
 def has_learned(point: Point) -> bool:
@@ -121,20 +141,25 @@ def has_learned(point: Point) -> bool:
 
 
 def table_of(points: Sequence[Point], all_points: Sequence[Point] = ()) -> list[list[str]]:
-    """A row for each kind and source, and four of mean absolute errors, of all points if they are more."""
+    """A row for each kind and source, and two of mean absolute errors for each study, of all points if they are more."""
     titles = [MEASURES[key].title for key in KEYS]
     rows = [["recipe", "from", "prior", *(f"{title}: forecast, trained" for title in titles)]]
+    studies = {point.study for point in all_points or points}
     for point in points:
         cells = [f"{point.forecast[k]:{ROUND[k]}}, {point.outcome[k]:{ROUND[k]}}" for k in KEYS]
-        rows.append([point.name, point.source, f"{point.prior:.2f}", *cells])
+        name = f"{point.name}, {point.study}" if len(studies) > 1 else point.name
+        rows.append([name, point.source, f"{point.prior:.2f}", *cells])
     points = [point for point in all_points or points if is_own_family(point)]
-    for title, group in (("of all", points), ("of those that learned", [*filter(has_learned, points)])):
+    for study in dict.fromkeys(point.study for point in points):
+        all_of_study = [point for point in points if point.study == study]
+        group = [*filter(has_learned, all_of_study)]
+        number = f"{len(group)} recipes" + f" of {len(all_of_study)}" * (len(group) < len(all_of_study))
         for name, errors in (
-            (f"mean absolute error {title}", [{k: p.outcome[k] - p.forecast[k] for k in KEYS} for p in group]),
-            (f"... of the change from the source {title}", [p.errors for p in group]),
+            (f"mean absolute error, {study}", [{k: p.outcome[k] - p.forecast[k] for k in KEYS} for p in group]),
+            (f"... of the change from the source, {study}", [p.errors for p in group]),
         ):
             means = [np.mean([abs(error[k]) for error in errors]) for k in KEYS]
-            rows.append([name, f"{len(group)} recipes", "", *(f"{mean:{ROUND[k]}}" for k, mean in zip(KEYS, means))])
+            rows.append([name, number, "", *(f"{mean:{ROUND[k]}}" for k, mean in zip(KEYS, means))])
     return rows
 
 
@@ -148,8 +173,8 @@ def draw(points: Sequence[Point]) -> Figure:
         for point in points:
             look = style(FAMILIES[point.family]) | {"linestyle": ""}
             label = f"{point.family}, {point.study}" if len(studies) > 1 else point.family
-            face = look["color"] if point.study == studies[0] else "white"
-            axes.plot(point.forecast[key], point.outcome[key], **look, markerfacecolor=face, markersize=7, label=label)
+            face = FACES[studies.index(point.study)]
+            axes.plot(point.forecast[key], point.outcome[key], **look, fillstyle=face, markersize=7, label=label)
         values = [value for point in points for value in (point.forecast[key], point.outcome[key])]
         ends = [min(values), max(values)]
         axes.plot(ends, ends, color="0.6", linewidth=0.8, zorder=0)
