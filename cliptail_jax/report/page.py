@@ -40,6 +40,7 @@ from cliptail_jax.runs.console import with_bar
 PAGE = "report.html"
 ALL_RUNS = ("*",)
 IMAGES_PER_CLASS = 4  # by default
+MAX_OPEN_CLAIMS = 15  # more are folded
 MAX_FIELDS = 8  # in which configs differ, in the first sentence
 FOLDER = Path(__file__).parent
 HEADINGS = {
@@ -218,6 +219,7 @@ def render(
         has_differences=bool(differences),
         max_kinds=pairs.MAX_KINDS,
         svg_width=forest.WIDTH,
+        max_open_claims=MAX_OPEN_CLAIMS,
         verdicts=forest.VERDICTS,
         kinds={kind.name: kind for kind in comparison.kinds},
         tables={name: shown_in("page", table) for name, table in tables.items()},

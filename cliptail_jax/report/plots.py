@@ -200,7 +200,7 @@ class Plots:
         plot = self._figure(name, description, SELECTING, height=440, x_axis_type="log", y_axis_type=scale, **shared)
         y = "y" if name == "predictions" else "odds"
         crowded = sum(len(kind.shared) for kind in self._comparison.evaluated) * self._comparison.classes
-        alpha = 0.55 if crowded < 2000 else 0.3 if crowded < 8000 else 0.15
+        alpha = 0.55 if crowded < 2000 else 0.3 if crowded < 8000 else 0.05
         markers = []
         for kind in self._comparison.evaluated:
             evaluations = [evaluation for evaluation in kind.shared.values() if evaluation.frequency is not None]
