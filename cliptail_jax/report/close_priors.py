@@ -1,4 +1,4 @@
-"""Lines on kinds of runs whose losses favour frequent classes almost equally on the data of their study."""
+"""Lines on how much losses favour frequent classes: that of a single run, and kinds that favour them almost equally."""
 
 import contextlib
 import itertools
@@ -15,6 +15,26 @@ CLOSE = 0.05  # of SL's slope
 MAX_LINES = 3
 # Frequencies over seven decades. Kinds that favour classes equally also on these, such as SL with two optimizers, have one loss.
 OTHER_DATA = 10 ** np.arange(7)
+
+
+def own_prior(group: RunGroup) -> list[str]:
+    """A sentence on how much the loss of a single run favours frequent classes, and how to subtract that; none if it is unknown."""
+    run = group.runs[0]
+    if not has_recipe(run) or run.class_frequency is None:
+        return []
+    from cliptail_jax.objectives import effective_log_prior  # imports JAX, which pages on predictions do not need
+
+    frequency = run.class_frequency[run.class_frequency > 0]
+    try:
+        slope = per_decade(effective_log_prior(run.config, frequency), frequency)
+    except UserError:
+        return []
+    if not slope >= CLOSE * SL_PER_DECADE:
+        return ["Its loss favours no class: bias that remains is that of few images."] if slope > -CLOSE else []
+    return [
+        f"Its loss favours frequent classes by {slope:.2f} per decade (effective log-prior; SL: {SL_PER_DECADE:.2f}): "
+        f"cliptail evaluate --workdir={run.workdir} --config.eval.without_prior subtracts that, without training."
+    ]
 
 
 def close_priors(groups: Sequence[RunGroup]) -> list[str]:

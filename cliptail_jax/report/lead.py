@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from cliptail_jax.report.answer import answer, bias_of_all
-from cliptail_jax.report.close_priors import close_priors
+from cliptail_jax.report.close_priors import close_priors, own_prior
 from cliptail_jax.report.comparison import ComparedRuns, prefixes
 from cliptail_jax.report.confounded import compared_pairs, confounded
 from cliptail_jax.results.directory import Contents
@@ -45,4 +45,6 @@ def lead_of(comparison: ComparedRuns, directories: Sequence[Contents]) -> Lead:
             pairs += [tuple("/".join(filter(None, (prefix, name))) for name in pair) for pair in compared_pairs(study)]
     pairs = pairs or itertools.combinations([kind.name for kind in comparison.kinds], 2)
     kinds = comparison.kinds
-    return Lead(sentences or bias_of_all(kinds), confounded(kinds, pairs), close_priors(kinds))
+    if not sentences:
+        sentences = bias_of_all(kinds) + (own_prior(kinds[0]) if len(kinds) == 1 else [])
+    return Lead(sentences, confounded(kinds, pairs), close_priors(kinds))
