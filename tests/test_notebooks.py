@@ -1,7 +1,6 @@
 """The notebooks of colab/ run from their first cell to the last."""
 
 import functools
-import json
 import os
 import re
 import sys
@@ -16,6 +15,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from cliptail_jax.datasets.icons.families import read_families
 from cliptail_jax.formats.frequency_tables import read_frequency
+from cliptail_jax.host.files import read_json
 from cliptail_jax.runs.evaluations import last_evaluation
 from tests.datasets.iconify import icon_set, rectangle, write_iconify
 from tests.forked_programs import with_devices
@@ -91,7 +91,7 @@ def executed(glyphs_dir, tmp_path_factory):
     raw = {"RAW": str(small_iconify(folder / "icons.tgz")), "DATA_DIR": str(folder), "EPOCHS": 1}
     dino = {"DATA": "glyphs_lt", "SET": "glyphs:train:test", "EPOCHS": 1, "PROTOTYPES": 64, "SAMPLE": 16}
     chosen = {
-        "finding": ("finding", {}),
+        "finding": ("finding", {"EPOCHS": 1}),
         "own captions": ("concept_frequency", own),
         "concept_frequency": ("concept_frequency", {"EPOCHS": 1}),
         "sampled_prototypes": ("sampled_prototypes", dino),
@@ -114,23 +114,16 @@ def small_iconify(path):
     return write_iconify(path, *(icon_set(prefix, icons) for prefix in chosen))
 
 
-def test_the_finding_is_trained_reported_and_drawn(executed):
+def test_the_law_is_forecast_trained_and_compared(executed):
     notebook, workdir = executed["finding"]
-    report = json.loads((workdir / "report.json").read_text())
-    assert list(report["runs"]) == ["seed_12"] and not report["failures"]
-    assert list(report["runs"]["seed_12"]) == ["sl", "counts", "adjusted", "clip"]
-    assert len(report["claims"]) == 11
-    shown = outputs(notebook, "report")["text/markdown"]
-    images = sum(read_frequency(workdir / "seed_12/sl/class_frequency.tsv")[1])
-    for name in report["runs"]["seed_12"]:
-        assert rows_by_name(shown, "run")[f"{name} (at chance)"]["images"] == str(images)
-    assert "![" not in shown
-    corr_acc = report["runs"]["seed_12"]["sl"]["corr_acc"]
-    assert f"corr_acc {float('nan') if corr_acc is None else corr_acc:.2f}" in outputs(notebook, "files")["stdout"]
-    assert len(rows_by_name(outputs(notebook, "rarest")["text/markdown"], "class")) == 6
+    assert {path.parent.name for path in workdir.glob("*/config.json")} == {"adjusted", "sl", "batch"}
+    forecast, compared, own = (outputs(notebook, cell)["stdout"] for cell in ("forecast", "compare", "own"))
+    batch = read_json(workdir / "sl/config.json")["config"]["batch_size"]
+    rows = [re.split(r"  +", line)[0] for line in compared.splitlines()[1:]]
+    assert rows[-4:] == ["sl, forecast", "sl, trained", f"batch:{batch}, forecast", f"batch:{batch}, trained"]
+    assert all(row in forecast for row in ("adjusted:1 (trained)", "sl, forecast", f"batch:{batch}, forecast"))
+    assert re.match(r"scikit-learn: .*τ = ", own) and "without its prior" in own
     assert all("image/png" in outputs(notebook, cell) for cell in ("data", "figure"))
-    measured = outputs(notebook, "own")["stdout"]
-    assert all(re.search(rf"^ +{name}$", measured, re.MULTILINE) for name in ("scikit-learn", "scikit-learn_adjusted"))
 
 
 def test_captions_are_counted_and_a_clip_is_trained_on_them(executed):

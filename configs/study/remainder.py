@@ -24,7 +24,7 @@ from cliptail_jax.config.files import load_config
 from cliptail_jax.experiments import arguments, studies
 
 FIRST_SEED = 36  # no study on these data has it
-LENGTHS = {"glyphs_16": (12, 24, 48), "cifar100": (15, 30, 60)}  # epochs
+LENGTHS = {"glyphs_16": (8, 16, 32), "cifar100": (15, 30, 60)}  # epochs
 ARMS = ("tail", "fresh", "repeated", "sl")
 CROPS, DECAY = (0.5, 1.0), 5
 NAMES = {
