@@ -12,7 +12,7 @@ import pytest
 from cliptail_jax import losses
 
 PAGE = (Path(__file__).parents[1] / "configs/losses.md").read_text(encoding="utf-8")
-RNG, CLASSES, TAU = np.random.default_rng(0), 5, 1.0
+RNG, CLASSES = np.random.default_rng(0), 5
 COUNTS = np.array([400, 90, 20, 6, 2])
 LOGITS = RNG.normal(size=(12, CLASSES)).astype(np.float32)
 LABELS = np.array([0, 0, 0, 0, 1, 1, 2, 3, 0, 1, 0, 2])
@@ -51,7 +51,8 @@ def test_the_code_for_jax_gives_finite_losses():
 def test_the_losses_in_pytorch_are_ours():
     torch = pytest.importorskip("torch", reason="torch, of the extra parity, is not installed")
     z = torch.tensor(LOGITS, requires_grad=True)
-    values = {"z": z, "y": torch.tensor(LABELS), "counts": torch.tensor(COUNTS), "tau": TAU}
+    training_labels = torch.tensor(np.repeat(np.arange(CLASSES), COUNTS))
+    values = {"z": z, "y": torch.tensor(LABELS), "training_labels": training_labels}
     exec(code("PyTorch"), values)
     ours = jax_values()
     functions = {

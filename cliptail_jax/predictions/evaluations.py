@@ -147,7 +147,7 @@ def notes_on(content: PredictionFile, labels: Int[np.ndarray, " example"], table
         else:
             kind, reason = "logits", "do not add up to 1, or have negative numbers"
         order = f", in the order of the classes of {table.origin}" if content.classes is None else ""
-        notes.append(f"Rows {reason}: they are read as {kind}{order}")
+        notes.append(f"Read as {kind}, since rows {reason}{order}")
     examples = np.bincount(labels, minlength=len(table.names))
     for counts, noun in ((examples, "test example"), (table.frequency, "training image")):
         if names := [table.names[number] for number in np.flatnonzero(counts == 0)]:

@@ -99,7 +99,7 @@ def measure_files(files: dict[str, list[str]], options: argparse.Namespace) -> N
     for m in models:
         if m.adjusted:
             print_paragraph(m.advice)
-            print(f"    {m.adjusted.code}\n\n" * m.adjusted.is_needed, end="")
+            print(f"{textwrap.indent(m.adjusted.code, '    ')}\n\n" * m.adjusted.is_needed, end="")
     (print_all if options.all else print_main)(models, differences)
     for name, of_model in contents.items() if options.trained_with else ():
         for sentence in forecast_sentences(name, of_model, table, options.trained_with):
@@ -117,7 +117,14 @@ def print_paragraph(text: str) -> None:
 
 def print_main(models: Sequence[Measured], differences: Sequence[Difference]) -> None:
     """A table of the main measures, and one of the differences."""
-    print(main_measures_text({m.name: m.estimates for m in with_adjusted(models)}), end="\n\n")
+    held_out = {
+        m.name
+        for model in models
+        for m in changed(model)
+        if m is not model.without_prior and not model.adjusted.is_given
+    }
+    rows = {m.name + " (held out)" * (m.name in held_out): m.estimates for m in with_adjusted(models)}
+    print(main_measures_text(rows), end="\n\n")
     if claims := {f"{pair.a} − {pair.b}": pair.claims for pair in differences if not pair.obstacle}:
         print(main_differences_text(claims), end="\n\n")
     for pair in differences:

@@ -72,7 +72,7 @@ class Adjusted(NamedTuple):
 
     @property
     def code(self) -> str:
-        """The line of NumPy that adjusts logits by τ; '' if that is not needed."""
+        """The lines that adjust logits by τ, in NumPy and PyTorch; '' if that is not needed."""
         return code_text(self.tau, self.are_probabilities) * self.is_needed
 
 

@@ -62,10 +62,13 @@ def adjustment_advice(
 
 
 def code_text(tau: float, are_probabilities: bool = False) -> str:
-    """The line of NumPy that adjusts logits."""
-    start = "logits = np.log(probabilities) -" if are_probabilities else "logits -="
+    """The lines of NumPy and PyTorch that adjust logits."""
     factor = "" if tau == 1 else f"{tau:g} * "
-    return f"{start} {factor}np.log(np.maximum(counts, 1))  # counts: the training images of each column's class"
+    lines = ["# counts: the number of training images of each column's class"]
+    lines += ["logits = np.log(probabilities)"] * are_probabilities
+    lines += [f"logits -= {factor}np.log(np.maximum(counts, 1))  # NumPy"]
+    lines += [f"logits -= {factor}counts.clamp(min=1).log()  # PyTorch"]
+    return "\n".join(lines)
 
 
 def forecast_text(name: str, trained_with: str, recipe: str, measures: Mapping[str, Estimate]) -> str:

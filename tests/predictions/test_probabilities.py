@@ -80,7 +80,7 @@ def test_rounded_probabilities_are_probabilities(decimals):
     for group in ("head", "mid", "tail"):
         key = f"overconfidence_{group}"
         assert getattr(rounded, key) == pytest.approx(getattr(exact, key), abs=1)
-    assert "read as probabilities" in rounded.notes[0]
+    assert "Read as probabilities" in rounded.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -88,4 +88,4 @@ def test_rounded_probabilities_are_probabilities(decimals):
 )
 def test_a_note_states_whether_an_array_is_read_as_logits_or_probabilities(array, kind):
     (note, *_) = measure(LABELS, array, FREQUENCY).notes
-    assert f"they are read as {kind}, in the order of the classes of frequency" in note
+    assert f"Read as {kind}, since rows " in note and "in the order of the classes of frequency" in note
