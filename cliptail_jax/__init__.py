@@ -1,7 +1,8 @@
 """A laboratory to find out why CLIP is robust to long-tailed pre-training data.
 
-`measure` gives the bias of predictions, `forecast` that of other losses, by their `effective_log_prior`, `open_model` opens a run
-or a published model, `load_results` reads the results of runs and studies, and `load_config` gives the config of a run or a study.
+`measure` gives the bias of predictions, `adjust` removes that of logits, `forecast` gives that of other losses, by their
+`effective_log_prior`. `open_model` opens a run or a published model, `load_results` reads the results of runs and studies, and
+`load_config` gives the config of a run or a study. The module `losses` has the losses as functions of JAX.
 """
 
 import importlib

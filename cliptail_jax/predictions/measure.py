@@ -143,7 +143,7 @@ def print_all(models: Sequence[Measured], differences: Sequence[Difference]) -> 
 def forecast_sentences(
     name: str, contents: Sequence[PredictionFile], table: ClassTable, trained_with: str
 ) -> list[str]:
-    """What SL and counted classes would give in place of the recipe `trained_with`."""
+    """What SL and counted classes would give in place of the recipe `trained_with`, or why nothing is forecast."""
     own_prior = prior_of(trained_with)
     replicates = [[source_of(content, table, own_prior)] for content in contents]
     frequency = replicates[0][0].table.frequency
@@ -151,7 +151,10 @@ def forecast_sentences(
     priors = {
         recipe: prior for recipe, prior in priors.items() if not is_same_prior(prior(frequency), own_prior(frequency))
     }
-    forecasts = forecasts_from(replicates, trained_with, priors)
+    try:
+        forecasts = forecasts_from(replicates, trained_with, priors)
+    except UserError as error:  # such as a model at chance, which is measured all the same
+        return [f"{name}: nothing is forecast: {error}"]
     return [forecast_text(name, trained_with, recipe, forecasts[recipe].measures.estimates) for recipe in priors]
 
 

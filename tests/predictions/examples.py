@@ -1,4 +1,4 @@
-"""Labels and logits of 32 examples of four classes, and files of them."""
+"""Labels and logits of 32 examples of four classes, and files of them; and a classifier of ten."""
 
 import numpy as np
 
@@ -15,3 +15,11 @@ def rows(labels, predictions, names=("label", "prediction"), separator=","):
 
 def names_of(ids):
     return [NAMES[number] for number in ids]
+
+
+def classifier(prior, examples=400):
+    """Labels of classes of other frequency, and the logits of a classifier that adds `prior` · log π to those without bias."""
+    rng, frequency = np.random.default_rng(0), np.geomspace(1000, 10, 10).astype(int)
+    labels = np.repeat(np.arange(10), examples // 10)
+    logits = 4 * np.eye(10)[labels] + rng.normal(size=(len(labels), 10))
+    return labels, logits + prior * np.log(frequency), frequency

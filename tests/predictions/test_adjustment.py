@@ -9,7 +9,7 @@ from cliptail_jax import measure
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.predictions import adjustment
 from cliptail_jax.predictions.adjustment import TAUS, adjust, first_half, predict, predictions_by_tau
-from tests.predictions.examples import FREQUENCY, LABELS, LOGITS, PREDICTIONS
+from tests.predictions.examples import FREQUENCY, LABELS, LOGITS, PREDICTIONS, classifier
 
 CLASSES = 6
 
@@ -117,14 +117,6 @@ def test_the_log_prior_of_a_recipe_is_subtracted_without_a_choice():
     assert measure(LABELS, LOGITS, FREQUENCY, trained_with="counts").without_prior is None
     with pytest.raises(UserError, match="has no logits, from which to subtract the log-prior of sl"):
         measure(LABELS, PREDICTIONS, FREQUENCY, trained_with="sl")
-
-
-def classifier(prior, examples=400):
-    """Labels of classes of other frequency, and the logits of a classifier that adds `prior` · log π to those without bias."""
-    rng, frequency = np.random.default_rng(0), np.geomspace(1000, 10, 10).astype(int)
-    labels = np.repeat(np.arange(10), examples // 10)
-    logits = 4 * np.eye(10)[labels] + rng.normal(size=(len(labels), 10))
-    return labels, logits + prior * np.log(frequency), frequency
 
 
 def test_advice_is_to_adjust_only_where_held_out_examples_gain():

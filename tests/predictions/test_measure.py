@@ -22,7 +22,7 @@ from cliptail_jax.results import evaluation
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.group import RunGroup
 from tests.commands import measure as main
-from tests.predictions.examples import FREQUENCY, LABELS, LOGITS, NAMES, PREDICTIONS, names_of, rows
+from tests.predictions.examples import FREQUENCY, LABELS, LOGITS, NAMES, PREDICTIONS, classifier, names_of, rows
 
 REFERENCE = Path(__file__).parents[3] / "shared/reference/measure_reference.json"
 
@@ -143,6 +143,26 @@ def test_files_on_other_examples_are_not_compared_unless_file_names_show_that_th
     assert "in_order − reversed" in text and "in_order, reversed: 1 example without a label left out" in text
     assert "in_order and fewer have different examples, and are not compared." in text
     assert "in_order: 1 class with examples here, but not in every file: owl." in text
+
+
+def test_the_command_begins_with_advice_and_ends_with_forecasts(folder, capsys):
+    labels, logits, frequency = classifier(1.0)
+    np.savez("sl.npz", logits=logits, labels=labels)
+    np.savez("plain.npz", predictions=logits.argmax(1), labels=labels)
+    Path("ten.tsv").write_text("".join(f"{c}\t{n}\n" for c, n in enumerate(frequency)), encoding="utf-8")
+    command = ["sl.npz", "--frequency=ten.tsv", "--trained_with=sl"]
+    assert main(command) == 0
+    paragraphs = capsys.readouterr().out.split("\n\n")
+    assert paragraphs[1].startswith("sl: ") and "np.log(np.maximum(counts, 1))  # NumPy" in paragraphs[2]
+    table = paragraphs[3].splitlines()
+    assert [row.split("  ")[0] for row in table[1:]] == ["sl", "sl_adjusted (held out)", "sl_without_prior"]
+    assert paragraphs[4].startswith("difference [95 %]")
+    assert any(text.startswith("sl: trained with counts in place of sl, it would have") for text in paragraphs)
+    assert main([*command, "--tau=1", "--all"]) == 0
+    text = capsys.readouterr().out
+    assert "sl: adjusted by τ = 1 as given: " in text and "sl, logits − τ log n on all examples" in text
+    assert main(["plain.npz", *command]) == 2
+    assert "plain has no logits, from which to subtract the log-prior of sl" in capsys.readouterr().err
 
 
 REFUSED = {  # the arguments, the files that are put into the folder of an earlier call, and the line
