@@ -20,7 +20,7 @@ from cliptail_jax.evaluation.counting import (
 )
 from cliptail_jax.evaluation.evaluator import Evaluator
 from cliptail_jax.evaluation.heads import ModelParts
-from cliptail_jax.evaluation.results import class_results, head_mid_tail, write_arrays
+from cliptail_jax.evaluation.results import class_results, head_mid_tail, write_saved_arrays
 from cliptail_jax.evaluation.sets import OpenedSet
 from cliptail_jax.formats.frequency_tables import write_frequency
 from cliptail_jax.host.errors import UserError
@@ -28,7 +28,7 @@ from cliptail_jax.metrics.imbalance import log_prior
 from cliptail_jax.metrics.measures import summarize
 from cliptail_jax.metrics.neural_collapse import neural_collapse
 from cliptail_jax.metrics.similarity import ClassSimilarities
-from cliptail_jax.runs.evaluations import add_summary, evaluation_directory
+from cliptail_jax.runs.evaluations import ClassArrays, add_summary, evaluation_directory, write_class_arrays
 from cliptail_jax.runs.files import FREQUENCY
 
 
@@ -131,9 +131,8 @@ class LabelledTask:
             else:  # left from an earlier evaluation on other classes
                 (directory / FREQUENCY).unlink(missing_ok=True)
             names = self.opened.variant.class_names if self.frequency is None else None
-            write_arrays(
-                directory, result.counts, result.saved, self._class_groups, result.values, result.predicted, names
-            )
-            class_counts = {key: getattr(results, key).tolist() for key in ("correct", "examples", "predictions")}
-            add_summary(directory, summary, {"step": header["step"], "settings": dict(self.settings), **class_counts})
+            arrays = (result.counts["confusion"], results.groups, results.calibration, result.values, result.predicted)
+            write_saved_arrays(directory, result.saved)
+            write_class_arrays(directory, ClassArrays(*arrays, names))
+            add_summary(directory, summary, results)
         return summary

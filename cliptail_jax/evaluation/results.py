@@ -1,6 +1,6 @@
 """The numbers and files of an evaluation, and the settings that identify a finished one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,10 @@ from cliptail_jax.config.sections import SOFTMAX, Evaluation
 from cliptail_jax.config.training import RunEvaluation
 from cliptail_jax.formats.frequency_tables import frequency_of
 from cliptail_jax.host.errors import UserError
-from cliptail_jax.host.files import digest_of_file, save_array, save_arrays, work_path
+from cliptail_jax.host.files import digest_of_file, save_array, work_path
 from cliptail_jax.metrics import calibration, groups
 from cliptail_jax.metrics.measures import GROUPS, ClassResults
-from cliptail_jax.runs.evaluations import ARRAYS, CALIBRATION, evaluation_directory, last_evaluation
+from cliptail_jax.runs.evaluations import ARRAYS, evaluation_directory, last_evaluation
 
 ClassGroups = tuple[np.ndarray, np.ndarray, np.ndarray]  # class ids of head, mid and tail
 COUNTED = "counted"  # a setting: the digest of the phrases by which classes were counted in captions
@@ -115,37 +115,13 @@ def class_results(
     )
 
 
-def write_arrays(
-    directory: Path,
-    counts: Mapping[str, np.ndarray],
-    saved_arrays: Mapping[str, np.ndarray],
-    class_groups: ClassGroups | None,
-    values: Mapping[str, Float[np.ndarray, " class"]],
-    predicted: Int[np.ndarray, " row"] | None = None,
-    class_names: Sequence[str] | None = None,
-) -> None:
-    """Write `latest.npz`, and for each array in `saved_arrays`, whose names are among `SAVED_ARRAYS`, an .npy file.
+def write_saved_arrays(directory: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write an .npy file for each of the arrays, whose names are among `SAVED_ARRAYS`.
 
-    Counts, groups and values are as for `class_results`. Other .npy files of an earlier evaluation are removed, since they
-    belong to other weights. `class_names` are given if no table of class frequencies contains them.
+    Other .npy files of an earlier evaluation are removed, since they belong to other weights.
     """
     for name in SAVED_ARRAYS:
-        if name in saved_arrays:
-            save_array(directory / f"{name}.npy", saved_arrays[name])
+        if name in arrays:
+            save_array(directory / f"{name}.npy", arrays[name])
         else:
             (directory / f"{name}.npy").unlink(missing_ok=True)
-    results = ClassResults.from_confusion(counts["confusion"])
-    arrays = {
-        "confusion": counts["confusion"],
-        "per_class_accuracy": results.accuracy,
-        "per_class_predictions": results.predictions,
-        **dict(zip(GROUPS, class_groups or ())),
-    }
-    if "calibration" in counts:
-        arrays |= dict(zip(CALIBRATION, calibration.calibration(counts["calibration"])))
-    arrays |= values
-    if predicted is not None:  # in the smallest type that can represent the classes and -1
-        arrays["predicted"] = predicted.astype(np.min_scalar_type(-len(counts["confusion"])))
-    if class_names is not None:
-        arrays["class_names"] = np.array(class_names)
-    save_arrays(directory / ARRAYS, **arrays)

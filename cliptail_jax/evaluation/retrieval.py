@@ -18,11 +18,10 @@ from cliptail_jax.evaluation.pairs import PairSet
 from cliptail_jax.evaluation.ranks import Rank
 from cliptail_jax.formats.frequency_tables import read_frequency, write_frequency
 from cliptail_jax.host.errors import UserError
-from cliptail_jax.host.files import save_arrays
 from cliptail_jax.metrics.measures import summarize
-from cliptail_jax.metrics.retrieval import RetrievalResults, by_decile
+from cliptail_jax.metrics.retrieval import RetrievalResults
 from cliptail_jax.runs.console import log_line
-from cliptail_jax.runs.evaluations import ARRAYS, add_summary, evaluation_directory
+from cliptail_jax.runs.evaluations import add_summary, evaluation_directory, write_retrieval_arrays
 from cliptail_jax.runs.files import WORD_FREQUENCY
 
 TrainingCaptions = Iterable[Sequence[str]]  # in chunks
@@ -72,12 +71,7 @@ class RetrievalTask:
         if jax.process_index() == 0:
             directory = evaluation_directory(workdir, self.opened.name)
             directory.mkdir(parents=True, exist_ok=True)
-            deciles = {}
-            if results.word_frequency is not None:
-                deciles = {"word_frequency": results.word_frequency, **by_decile(results)}
-            ranks = {"image_to_text": results.image_to_text, "text_to_image": results.text_to_image}
-            arrays = {**ranks, "images": results.images, "captions": results.captions, **deciles}
-            save_arrays(directory / ARRAYS, left_out=np.array(results.num_excluded), **arrays)
+            write_retrieval_arrays(directory, results)
             add_summary(directory, summary)
         return summary
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from cliptail_jax.formats.frequency_tables import write_frequency
 from cliptail_jax.host.errors import UserError
-from cliptail_jax.host.files import files_below, is_remote, line_of, read_json, save_arrays, write_json, write_text
+from cliptail_jax.host.files import files_below, is_remote, line_of, read_json, write_json, write_text
 from cliptail_jax.host.outputs import check_output, check_writable_folder, is_same
 from cliptail_jax.host.text import format_number
 from cliptail_jax.metrics.bootstrap import Estimate
@@ -24,9 +24,8 @@ from cliptail_jax.report.page import PAGE, is_page, write_page
 from cliptail_jax.report.pictures import draw_runs
 from cliptail_jax.report.style import FORMATS, add_grid, is_picture, legend_below, save, style
 from cliptail_jax.results.evaluated import EvaluatedModel
-from cliptail_jax.results.evaluation import confusion_arrays
 from cliptail_jax.results.run import PREDICTIONS, find_runs
-from cliptail_jax.runs.evaluations import ARRAYS, CALIBRATION, evaluation_directory
+from cliptail_jax.runs.evaluations import ARRAYS, ClassArrays, add_summary, evaluation_directory, write_class_arrays
 from cliptail_jax.runs.files import CONFIG, COUNTS, FREQUENCY, METRICS, SUMMARY
 from cliptail_jax.runs.lock import FILE as LOCK
 from cliptail_jax.runs.lock import sole_process
@@ -153,20 +152,16 @@ def remove_earlier(folder: Path) -> None:
 
 
 def write_run(workdir: Path, run: EvaluatedModel) -> None:
-    """Write the files of a run with this evaluation."""
+    """Write the files of a run with this evaluation, which replace those of an earlier one."""
     evaluation, results = run.evaluation, run.evaluation.results
     directory = evaluation_directory(workdir, evaluation.set_name)
     directory.mkdir(parents=True, exist_ok=True)
+    for path in files_of_run(workdir):
+        path.unlink(missing_ok=True)
     write_frequency(workdir / FREQUENCY, evaluation.class_names, results.frequency)
-    arrays = confusion_arrays(evaluation.confusion) | {"per_class_accuracy": results.accuracy}
-    arrays |= {"per_class_predictions": results.predictions, **results.groups}
-    if results.calibration:
-        arrays |= dict(zip(CALIBRATION, results.calibration))
-    save_arrays(directory / ARRAYS, **arrays)
-    by_class = {key: getattr(results, key).tolist() for key in ("correct", "examples", "predictions")}
     write_text(workdir / METRICS, "".join(line_of({"step": 0, "warning": warning}) for warning in run.warnings))
-    write_text(directory / COUNTS, line_of({"step": 0, "settings": {}} | by_class))
-    write_text(directory / SUMMARY, line_of({"step": 0, "settings": {}, **evaluation.summary}))
+    write_class_arrays(directory, ClassArrays(evaluation.confusion, results.groups, results.calibration))
+    add_summary(directory, {"step": 0, "settings": {}, **evaluation.summary}, results)
     origin = {"software": software()} | ({"command": text} if (text := command()) else {})
     write_json(workdir / CONFIG, {"config": run.config, "finished": {}, **origin})
 

@@ -9,21 +9,10 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 
-from cliptail_jax.host.errors import UserError
-from cliptail_jax.metrics.calibration import Calibration
-from cliptail_jax.metrics.measures import GROUPS, ClassResults
+from cliptail_jax.metrics.measures import ClassResults
 from cliptail_jax.metrics.retrieval import RetrievalResults
-from cliptail_jax.runs.evaluations import (
-    CALIBRATION,
-    evaluation_directory,
-    last_evaluation,
-    read_arrays,
-    read_class_counts,
-)
+from cliptail_jax.runs.evaluations import evaluation_directory, last_evaluation, read_class_counts, read_results
 from cliptail_jax.runs.files import FREQUENCY, read_run_frequency
-
-MAX_DENSE_CLASSES = 2048  # with more classes, only the entries of the confusion that are not 0 are written
-ENTRIES = "confusion_entries"  # an array [entry, 3] of latest.npz: true class, predicted class and number of examples
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,35 +63,6 @@ def count_confusion(
     return csr_array((np.ones(len(labels), np.int64), (labels, predicted)), shape=(classes, classes))
 
 
-def confusion_arrays(confusion: csr_array) -> dict[str, np.ndarray]:
-    """The confusion as arrays of latest.npz: the whole, or its entries if there are more than MAX_DENSE_CLASSES classes."""
-    if confusion.shape[0] <= MAX_DENSE_CLASSES:
-        return {"confusion": confusion.toarray()}
-    entries = confusion.tocoo()
-    return {ENTRIES: np.stack([entries.row, entries.col, entries.data], axis=1).astype(np.int64)}
-
-
-def read_confusion(arrays: Mapping[str, np.ndarray], directory: Path) -> csr_array:
-    """The confusion from the arrays of latest.npz. Raises UserError if it is missing or damaged."""
-    if "confusion" in arrays:
-        confusion, classes = arrays["confusion"], len(arrays["confusion"])
-        if confusion.shape != (classes, classes) or confusion.dtype.kind not in "iu":
-            raise UserError(
-                f"{directory} is damaged: its confusion is no square array of counts; evaluate the run again"
-            )
-        return csr_array(confusion, dtype=np.int64)
-    if not {ENTRIES, "per_class_predictions"} <= arrays.keys():
-        raise UserError(f"{directory} is incomplete: its arrays lack 'confusion'; evaluate the run again")
-    entries, classes = arrays[ENTRIES], len(arrays["per_class_predictions"])
-    try:
-        rows, columns, counts = entries.T
-        return csr_array((counts, (rows, columns)), shape=(classes, classes))
-    except ValueError as error:  # another shape, or an entry without a class
-        raise UserError(
-            f"{directory} is damaged: {ENTRIES} has no counts of its classes ({error}); measure again"
-        ) from None
-
-
 def is_retrieval(summary: Mapping[str, Any]) -> bool:
     """Whether a line of summary.jsonl is that of an evaluation by retrieval."""
     return "text_to_image_r1" in summary
@@ -114,46 +74,33 @@ def read_evaluation(workdir: Path, set_name: str) -> ClassEvaluation | Retrieval
     Raises:
         UserError: the run was not evaluated on the set, or a file of the evaluation is damaged.
     """
-    directory = evaluation_directory(workdir, set_name)
-    arrays = read_arrays(workdir, set_name)
-    if "text_to_image" in arrays:
-        return RetrievalEvaluation(
-            set_name, last_evaluation(workdir, set_name) or {}, retrieval_results(arrays, directory)
-        )
-    confusion = read_confusion(arrays, directory)
-    classes = confusion.shape[0]
+    arrays, summary = read_results(workdir, set_name), last_evaluation(workdir, set_name) or {}
+    if isinstance(arrays, RetrievalResults):
+        return RetrievalEvaluation(set_name, summary, arrays)
+    classes = arrays.confusion.shape[0]
     class_names, frequency = (), None
     # A set with other classes than the run's has its own table of frequencies, or the class frequency is unknown.
-    for folder in (directory, workdir):
-        if "class_names" not in arrays and (folder / FREQUENCY).exists():
+    for folder in (evaluation_directory(workdir, set_name), workdir):
+        if arrays.class_names is None and (folder / FREQUENCY).exists():
             class_names, frequency = read_run_frequency(folder)
             break
     if len(class_names) != classes:
-        names = arrays.get("class_names", np.array([f"class {label}" for label in range(classes)]))
-        class_names, frequency = tuple(names.tolist()), None
-    calibration = Calibration(*(arrays[name] for name in CALIBRATION)) if CALIBRATION[0] in arrays else None
-    names_of_counts = {"confusion", ENTRIES, "per_class_accuracy", "per_class_predictions", "predicted", "class_names"}
-    names_of_counts.update(GROUPS, CALIBRATION)
-    values = {
-        name: array
-        for name, array in arrays.items()
-        if name not in names_of_counts and array.dtype.kind == "f" and not np.isnan(array).all()
-    }
+        class_names, frequency = tuple(arrays.class_names or map("class {}".format, range(classes))), None
     results = ClassResults.from_confusion(
-        confusion,
+        arrays.confusion,
         frequency=frequency,
-        groups={name: arrays[name] for name in GROUPS if name in arrays},
-        calibration=calibration,
-        values=values,
+        groups=arrays.groups,
+        calibration=arrays.calibration,
+        values=arrays.values,
     )
     return ClassEvaluation(
         set_name,
         class_names,
-        last_evaluation(workdir, set_name) or {},
+        summary,
         results,
-        confusion,
-        results.predictions / max(confusion.sum(), 1),
-        arrays.get("predicted"),
+        arrays.confusion,
+        results.predictions / max(arrays.confusion.sum(), 1),
+        arrays.predicted,
     )
 
 
@@ -171,12 +118,3 @@ def read_course(workdir: Path, evaluation: ClassEvaluation) -> dict[int, ClassRe
         for line in read_class_counts(workdir, evaluation.set_name)
         if len(line["correct"]) == len(evaluation.class_names)
     }
-
-
-def retrieval_results(arrays: Mapping[str, np.ndarray], directory: Path) -> RetrievalResults:
-    """The ranks in latest.npz of an evaluation by retrieval. Raises UserError if an array is missing."""
-    names = [field.name for field in dataclasses.fields(RetrievalResults) if field.default is dataclasses.MISSING]
-    if missing_names := [name for name in names if name not in arrays]:
-        raise UserError(f"{directory} is incomplete: its arrays lack '{missing_names[0]}'; evaluate the run again")
-    left_out = int(arrays.get("left_out", 0))
-    return RetrievalResults(*(arrays[name] for name in names), arrays.get("word_frequency"), left_out)

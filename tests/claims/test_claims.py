@@ -144,13 +144,10 @@ def test_runs_are_compared_at_equal_accuracy_by_their_class_counts(four, four_di
     workdir = shutil.copytree(four_directory, tmp_path / "four")
     for run in find_runs(workdir):
         results = run.evaluation.results
+        directory = evaluation_directory(run.workdir, run.main_set)
         for step, share in ((4, 0.5), (8, 1.0)):  # half as often right at first
-            numbers = {"correct": (share * results.correct).astype(int), "examples": results.examples}
-            numbers |= {"predictions": results.predictions}
-            counts = {key: array.tolist() for key, array in numbers.items()}
-            add_summary(
-                evaluation_directory(run.workdir, run.main_set), run.summary, {"step": step, "settings": {}} | counts
-            )
+            results_by_step = dataclasses.replace(results, correct=(share * results.correct).astype(int))
+            add_summary(directory, run.summary | {"step": step}, results_by_step)
     result = evaluate(replicates_in(workdir), "a", "d", condition="equal accuracy")
     assert result.verdict == "supported" and result.quantity == "odds_acc at equal accuracy"
     higher, lower = result.by_seed[0]

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cliptail_jax.evaluation.results import class_results, write_arrays
+from cliptail_jax.evaluation.results import class_results
 from cliptail_jax.figures.parts.sheet import read_sheet
 from cliptail_jax.formats.frequency_tables import write_frequency
 from cliptail_jax.host.files import save_array, write_json
@@ -15,7 +15,7 @@ from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.metrics.measures import summarize
 from cliptail_jax.metrics.neural_collapse import neural_collapse
 from cliptail_jax.metrics.similarity import ClassSimilarities
-from cliptail_jax.runs.evaluations import add_summary, evaluation_directory
+from cliptail_jax.runs.evaluations import ClassArrays, add_summary, evaluation_directory, write_class_arrays
 
 CLASSES, PER_CLASS, DIM = 24, 10, 8
 NAMES = tuple(f"{kind} {animal}" for kind, animal in itertools.product(
@@ -63,10 +63,12 @@ def write_evaluations(
     counts |= {} if calibration is None else {"calibration": calibration}
     parts = head_mid_tail(frequency)
     summary = {"step": 9, "epoch": 1.0, "settings": settings or {}}
-    summary |= summarize(class_results(counts, frequency, parts, values or {}))
+    results = class_results(counts, frequency, parts, values or {})
+    summary |= summarize(results)
+    arrays = ClassArrays(confusion, results.groups, results.calibration, values or {}, predicted)
     for name in sets:
         directory = make(evaluation_directory(workdir, name))
-        write_arrays(directory, counts, {}, parts, values or {}, predicted)
+        write_class_arrays(directory, arrays)
         add_summary(directory, summary)
 
 

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from cliptail_jax.evaluation.results import write_arrays
 from cliptail_jax.formats.frequency_tables import write_frequency
 from cliptail_jax.host.files import write_json
 from cliptail_jax.metrics import collecting
 from cliptail_jax.metrics.collection import collection
 from cliptail_jax.metrics.groups import head_mid_tail
+from cliptail_jax.metrics.measures import GROUPS
 from cliptail_jax.predictions.counts import counts_of
 from cliptail_jax.results.run import find_runs
-from cliptail_jax.runs.evaluations import add_summary, evaluation_directory
+from cliptail_jax.runs.evaluations import ClassArrays, add_summary, evaluation_directory, write_class_arrays
 from tests.commands import collect, measure, report
 from tests.figures.synthetic_runs import CLASSES, FREQUENCY, NAMES, biased_confusion
 
@@ -26,9 +26,7 @@ def write_run(workdir, confusion, frequency=FREQUENCY, is_finished=True, groups=
     write_frequency(workdir / "class_frequency.tsv", NAMES, frequency)
     folder = evaluation_directory(workdir, "birds:test")
     folder.mkdir(parents=True)
-    write_arrays(
-        folder, {"confusion": confusion, "top5": np.array(0)}, {}, groups or head_mid_tail(frequency), {}, None
-    )
+    write_class_arrays(folder, ClassArrays(confusion, dict(zip(GROUPS, groups or head_mid_tail(frequency)))))
     add_summary(folder, {"step": 9, "epoch": 1.0, "settings": {}})
 
 

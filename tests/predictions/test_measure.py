@@ -18,9 +18,9 @@ from cliptail_jax import measure
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.measures import prediction_measures
 from cliptail_jax.predictions.files import remove_earlier, results_folder
-from cliptail_jax.results import evaluation
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.group import RunGroup
+from cliptail_jax.runs import evaluations
 from tests.commands import measure as main
 from tests.predictions.examples import FREQUENCY, LABELS, LOGITS, NAMES, PREDICTIONS, classifier, names_of, rows
 
@@ -230,7 +230,7 @@ def test_the_folder_of_a_call_that_fails_is_not_made(folder, capsys):
 def test_the_confusion_of_many_classes_is_written_as_its_entries(folder, monkeypatch):
     counts = []
     for limit in (4, 3):
-        monkeypatch.setattr(evaluation, "MAX_DENSE_CLASSES", limit)
+        monkeypatch.setattr(evaluations, "MAX_DENSE_CLASSES", limit)
         assert main(["a.csv", "--frequency=counts.tsv", "--output=out"]) == 0
         with np.load("out/a/eval/test/latest.npz") as arrays:
             assert ("confusion" in arrays) == (limit == 4) and ("confusion_entries" in arrays) == (limit == 3)

@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 from cliptail_jax.claims.judge import judge
 from cliptail_jax.claims.verdicts import claim_numbers
 from cliptail_jax.config.zero_shot import MODE
-from cliptail_jax.evaluation.results import class_results, write_arrays
+from cliptail_jax.evaluation.results import class_results
 from cliptail_jax.host.files import write_json
 from cliptail_jax.metrics.measures import summarize
 from cliptail_jax.report.comparison import compare, distinct, wrong_predictions
@@ -25,7 +25,7 @@ from cliptail_jax.report.pairs import differences
 from cliptail_jax.results.archive import write_archive
 from cliptail_jax.results.directory import matches, read_directory, short_names
 from cliptail_jax.results.run import last_pass
-from cliptail_jax.runs.evaluations import add_summary, evaluation_directory
+from cliptail_jax.runs.evaluations import ClassArrays, add_summary, evaluation_directory, write_class_arrays
 from tests.commands import report as main
 from tests.figures.synthetic_runs import FREQUENCY, NAMES, biased_confusion, make, write_run
 from tests.report.synthetic_pages import IMAGE, SCRIPT, in_memory, write_study
@@ -305,7 +305,7 @@ def write_published(workdir, model, frequencies):
         counts = {"confusion": confusion, "top5": np.array(np.trace(confusion))}
         summary = {"step": 0, "epoch": 0.0, "model": model, "weights": "abc", "settings": {"class_frequency": name}}
         summaries.append(summary | summarize(class_results(counts, frequency, None, {})))
-        write_arrays(directory, counts, {}, None, {}, class_names=NAMES)
+        write_class_arrays(directory, ClassArrays(confusion, {}, class_names=NAMES))
         add_summary(directory, summaries[-1])
     return summaries
 
