@@ -54,13 +54,13 @@ def read_directory(workdir: Path) -> Contents:
     rank = {name: number for number, name in enumerate(study.runs if study else ())}
     runs = sorted(find_runs(workdir), key=lambda run: rank.get(run.name, len(rank)))
     runs = [run for run in runs if is_readable(run, problems)]
-    names = short_names(run.name for run in runs if run.is_published and run.name.startswith(LOCAL))
-    for run in runs:
-        run.name = names.get(run.name, run.name)
-    for folder in dict.fromkeys(run.workdir.parent for run in runs) if study else ():  # the transfer is beside the runs
-        results = attempt(lambda folder=folder: read_transfers(folder / "transfer"), [], problems)
-        for run in (run for run in runs if run.workdir.parent == folder):
-            run.transfers = [result for result in results if Path(result["model"]).name == run.workdir.name]
+    results_beside: dict[Path, list[Transfer]] = {}  # the transfer of a study's runs is beside them
+    for folder in dict.fromkeys(run.workdir.parent for run in runs) if study else ():
+        results_beside[folder] = attempt(lambda folder=folder: read_transfers(folder / "transfer"), [], problems)
+    runs = [
+        run.replace(name, [r for r in results_beside.get(run.workdir.parent, ()) if is_of_run(r, run)])
+        for run, name in zip(runs, names_of(runs))
+    ]
     return Contents(workdir, runs, study, transfers, problems)
 
 
@@ -69,9 +69,19 @@ def is_readable(run: Run, problems: list[str]) -> bool:
     if attempt(lambda: run.noted, None, problems) is None:
         return False
     problems += run.leave_out_damaged()
-    if run.is_published:  # its directory is named by a slug
-        run.name = run.summary.get("model") or run.name
     return True
+
+
+def is_of_run(result: Transfer, run: Run) -> bool:
+    """Whether the result of a transfer beside runs is that of this run."""
+    return Path(result["model"]).name == run.workdir.name
+
+
+def names_of(runs: Sequence[Run]) -> list[str]:
+    """The names of runs. A published model has its own, since its directory is named by a slug; that of a folder is shortened."""
+    names = [(run.summary.get("model") if run.is_published else "") or run.name for run in runs]
+    folders = short_names(name for run, name in zip(runs, names) if run.is_published and name.startswith(LOCAL))
+    return [folders.get(name, name) for name in names]
 
 
 def short_names(paths: Iterable[str]) -> dict[str, str]:

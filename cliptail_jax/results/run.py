@@ -1,5 +1,6 @@
 """A run, read from its files."""
 
+import copy
 import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -78,12 +79,25 @@ class Run:
         accuracy = Run(Path("runs/clip")).evaluation.accuracy
     """
 
-    def __init__(self, workdir: Path, name: str = "", seed: str = "", eval_sets: Sequence[str] | None = None):
+    def __init__(
+        self,
+        workdir: Path,
+        name: str = "",
+        seed: str = "",
+        eval_sets: Sequence[str] | None = None,
+        transfers: Sequence[Transfer] = (),
+    ):
         """`eval_sets` are the sets of its evaluations, by default those in its config."""
-        self.workdir, self.name, self.seed = workdir, name or workdir.name, seed
-        self.transfers: Sequence[Transfer] = ()
+        self.workdir, self.name, self.seed, self.transfers = workdir, name or workdir.name, seed, transfers
         self._eval_sets, self._evaluations = eval_sets, {}
         self._problems: list[str] | None = None
+
+    def replace(self, name: str = "", transfers: Sequence[Transfer] | None = None) -> "Run":
+        """The same run, with what was read of its files, under another name or with the results of its transfer."""
+        run = copy.copy(self)
+        run.name = name or self.name
+        run.transfers = self.transfers if transfers is None else transfers
+        return run
 
     def check(self) -> None:
         """Raise UserError if a file of a finished run is missing or was changed."""

@@ -43,15 +43,17 @@ def read_trained(workdir: Path, eval_sets: tuple[str, ...]) -> Run:
     return run
 
 
-def transfer_runs(config: TransferConfig, runs: Runs, workdir: Path, places: Sequence[Place] = ()) -> Failures:
-    """Transfer the runs that the config names, or all, and add the results to the runs. Returns the failures.
+def transfer_runs(
+    config: TransferConfig, runs: Runs, workdir: Path, places: Sequence[Place] = ()
+) -> tuple[Runs, Failures]:
+    """Transfer the runs that the config names, or all. Returns the runs with the results, and the failures.
 
     If this process leaves its chips to `places`, another process computes the transfer.
     """
-    directories = {str(workdir / name): run for name, run in runs.items() if name in (config.models or runs)}
+    directories = {name: str(workdir / name) for name in runs if name in (config.models or runs)}
     if not directories:
-        return {}
-    call = (dataclasses.replace(config, models=tuple(directories)), workdir / "transfer")
+        return runs, {}
+    call = (dataclasses.replace(config, models=tuple(directories.values())), workdir / "transfer")
     failures: Failures = {}
     try:
         if are_chips(places):
@@ -62,6 +64,8 @@ def transfer_runs(config: TransferConfig, runs: Runs, workdir: Path, places: Seq
         results, failures = error.results, {f"transfer: {part}": why for part, why in error.failures.items()}
     except UserError as error:
         results, failures = [], {"transfer": str(error)}
-    for directory, run in directories.items():
-        run.transfers = [result for result in results if result["model"] == directory]
-    return failures
+    transferred_runs = {
+        name: runs[name].replace(transfers=[result for result in results if result["model"] == directory])
+        for name, directory in directories.items()
+    }
+    return {**runs, **transferred_runs}, failures

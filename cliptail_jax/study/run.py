@@ -254,9 +254,11 @@ def report_study(
             }
             trained_configs = trained_of(remaining_configs, workdir / seed)
             missing_runs += [str(Path(seed) / name) for name in remaining_configs if name not in trained_configs]
-            replicates[-1][seed], seed_failures = read_runs(trained_configs, workdir / seed)
-            if transfer_config and replicates[-1][seed]:
-                seed_failures |= transfer_runs(transfer_config, replicates[-1][seed], workdir / seed, places)
+            runs, seed_failures = read_runs(trained_configs, workdir / seed)
+            if transfer_config and runs:
+                runs, transfer_failures = transfer_runs(transfer_config, runs, workdir / seed, places)
+                seed_failures |= transfer_failures
+            replicates[-1][seed] = runs
             failures |= {str(Path(seed) / part): why for part, why in seed_failures.items()}
     queue, study = opened_study.config.queue, opened_study.study
     if len(missing_runs) == len(queue):

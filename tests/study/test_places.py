@@ -11,6 +11,7 @@ from cliptail_jax.config.sections import MeshAxes
 from cliptail_jax.host import cores
 from cliptail_jax.host.errors import DEVICE_MEMORY, UserError
 from cliptail_jax.objectives import TrainingConfig
+from cliptail_jax.results.run import Run
 from cliptail_jax.study import measure, places, run, training
 from cliptail_jax.study.configuration import typed_study
 from cliptail_jax.study.places import Place, environment_of, find_places, local_chips
@@ -144,11 +145,7 @@ def test_another_process_transfers_if_this_one_leaves_its_chips(monkeypatch, tmp
         failed = TransferFailed({"b": "no space"}, [{"model": str(tmp_path / "a"), "top1": 1.0}])
         raise pickle.loads(pickle.dumps(failed))  # as a process sends it
 
-    class RunRead:
-        transfers = []
-
     monkeypatch.setattr(measure, "call_at_places", call_at_places)
-    run = RunRead()
-    failures = measure.transfer_runs(TransferConfig(), {"a": run}, tmp_path, CHIPS)
+    runs, failures = measure.transfer_runs(TransferConfig(), {"a": Run(tmp_path / "a")}, tmp_path, CHIPS)
     assert all_calls == [(measure.transfer_and_report, {})] and failures == {"transfer: b": "no space"}
-    assert [result["top1"] for result in run.transfers] == [1.0]
+    assert [result["top1"] for result in runs["a"].transfers] == [1.0]
