@@ -9,10 +9,9 @@ from cliptail_jax.experiments.kinds import labels_of
 from cliptail_jax.host.text import UNDEFINED, format_interval, format_number
 from cliptail_jax.metrics.measures import MEASURES, format_of
 from cliptail_jax.results.group import RunGroup, groups_of
-from cliptail_jax.results.study import Replicate, Study
+from cliptail_jax.results.study import BEST, Replicate, Study
 
 CRITERION_NAME = "mean accuracy over classes"
-BEST = "BEST"  # in a study's `next_command`
 
 
 def answer(study: Study, replicates: Sequence[Replicate]) -> list[str]:

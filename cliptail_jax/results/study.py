@@ -15,6 +15,7 @@ Runs = Mapping[str, Run]  # by name
 Replicate = Sequence[Runs]  # the runs of a seed, or those of a mirrored pair
 
 FILE = "study.json"
+BEST = "BEST"  # the word in `Study.next_command` that stands for the best run
 
 
 class Borrowed(NamedTuple):

@@ -31,7 +31,7 @@ from cliptail_jax.config.files import load_config
 from cliptail_jax.experiments import arguments, studies, training
 from cliptail_jax.experiments.own_data import find_preset
 from cliptail_jax.host.errors import UserError
-from cliptail_jax.report.answer import BEST
+from cliptail_jax.results.study import BEST
 
 RATE_GRID = ("1e-3", "3e-3", "1e-2", "3e-2")  # also the names of the runs, which cannot have dots
 SMALL_RATE, PAPER_RATE = 1e-2, 1e-3
