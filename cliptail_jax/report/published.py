@@ -8,7 +8,7 @@ from cliptail_jax.evaluation.published import Summaries
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import write_text
 from cliptail_jax.host.outputs import first_bytes
-from cliptail_jax.host.text import UNDEFINED, format_interval, format_number
+from cliptail_jax.host.text import UNDEFINED, format_interval, format_number, tsv
 from cliptail_jax.metrics.measures import GROUPS, MEASURES, Measure, format_of
 from cliptail_jax.metrics.retrieval import CUTOFFS
 from cliptail_jax.pretrained.hub import slug
@@ -77,14 +77,14 @@ def write_sheet(models: Sequence[ModelName], summaries: Summaries, path: Path) -
 
     Models that the paper's figures leave out are comments. Without any such model, the sheet is removed.
     """
-    lines = []
+    rows = []
     for model in models:
         sets = [s["set"] for s in summaries if s["model"] == model.name and "corr_acc" in s]
         if model.corpus and sets:
-            cells = slug(model.name), "+".join(dict.fromkeys(sets)), "CLIP", model.corpus, family_and_size(model.name)
-            lines.append(("# " if model.name in NOT_IN_FIGURES else "") + "\t".join(cells))
-    if lines:
-        write_text(path, "\n".join(["\t".join(SHEET_COLUMNS), *lines]) + "\n")
+            run = ("# " if model.name in NOT_IN_FIGURES else "") + slug(model.name)
+            rows.append((run, "+".join(dict.fromkeys(sets)), "CLIP", model.corpus, family_and_size(model.name)))
+    if rows:
+        write_text(path, tsv(SHEET_COLUMNS, rows))
     else:
         path.unlink(missing_ok=True)
 
