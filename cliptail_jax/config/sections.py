@@ -16,6 +16,9 @@ PromptSource = Rule(
 Precision = OneOf("float32", "bfloat16")
 PILLOW, FAST = "pillow", "fast"
 SOFTMAX, SIGMOID = "softmax", "sigmoid"
+# The fields of a tower that is initialized from published weights.
+Freeze = Annotated[bool, "Whether the parameters that init fills are frozen."]
+Partial = Annotated[bool, "Whether init may leave parameters to be randomly initialized and trained."]
 AllOrPositive = Rule(lambda devices: devices == -1 or devices > 0, "must be -1 or positive")
 
 

@@ -12,6 +12,8 @@ from cliptail_jax.config.sections import (
     FAST,
     PILLOW,
     Evaluation,
+    Freeze,
+    Partial,
     Precision,
     Reading,
     Templates,
@@ -335,8 +337,8 @@ class Model(Section):
 @dataclass(frozen=True)
 class Image(Section):
     init: Annotated[str, "'random', or a published CLIP (its image tower) or the work directory of a run."] = "random"
-    freeze: Annotated[bool, "Whether the parameters that init fills are frozen."] = False
-    partial: Annotated[bool, "Whether init may leave parameters to be randomly initialized and trained."] = False
+    freeze: Freeze = False
+    partial: Partial = False
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from jax import Array
 from jaxtyping import Float, Int, Int32
 
 from cliptail_jax.config.fields import BelowOne, Incidental, NonNegative, Section
+from cliptail_jax.config.sections import Freeze, Partial
 from cliptail_jax.curation.variant import Variant, caption_chunks, distinct_captions
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.input.tokenizer import Tokenizer, train_tokenizer
@@ -37,8 +38,8 @@ class Text(Section):
     """The text tower of a run that has one."""
 
     init: Annotated[str, "'random', or a published CLIP (its text tower), BERT or RoBERTa."] = "random"
-    freeze: Annotated[bool, "Whether the parameters that init fills are frozen."] = False
-    partial: Annotated[bool, "Whether init may leave parameters to be randomly initialized and trained."] = False
+    freeze: Freeze = False
+    partial: Partial = False
     dropout: Annotated[
         float,
         "Dropout of a BERT or RoBERTa during training, even if it is frozen; they were trained with 0.1.",
