@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import importlib.util
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO
@@ -22,6 +21,7 @@ from cliptail_jax.concepts.class_lists import class_list_for
 from cliptail_jax.concepts.corpus import count_part
 from cliptail_jax.concepts.counter import ConceptCounter
 from cliptail_jax.formats.frequency_tables import HEADER
+from cliptail_jax.host.dask import check_dask
 from cliptail_jax.host.errors import UserError
 
 DASK = "--runner=apache_beam.runners.dask.dask_runner.DaskRunner"
@@ -66,8 +66,7 @@ def open_pipeline(arguments: Sequence[str]) -> "beam.Pipeline":
     options = PipelineOptions(arguments)
     runner = options.view_as(StandardOptions).runner
     if DASK in arguments:
-        if not importlib.util.find_spec("distributed"):
-            raise UserError("--runner=dask: Dask is not installed: pip install 'cliptail_jax[dask]'")
+        check_dask()
         # Dask reads this when it is imported, also in its worker processes.
         os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "warning")
         from apache_beam.runners.dask.dask_runner import DaskOptions

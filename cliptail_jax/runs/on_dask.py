@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from cliptail_jax.host.dask import check_dask
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.runs.provenance import command, without_flags
 
@@ -40,11 +41,10 @@ def run_on_dask(commands: Mapping[str, str], workdir: Path, scheduler: str) -> d
     Raises:
         UserError: Dask is not installed, the scheduler does not answer, or a worker does not see a folder.
     """
-    try:
-        from distributed import Client, LocalCluster, as_completed
-        from distributed.scheduler import KilledWorker
-    except ImportError:
-        raise UserError("--runner=dask: Dask is not installed: pip install 'cliptail_jax[dask]'") from None
+    check_dask()
+    from distributed import Client, LocalCluster, as_completed
+    from distributed.scheduler import KilledWorker
+
     failures = {}
     with contextlib.ExitStack() as open_until_the_end:
         cluster = scheduler or open_until_the_end.enter_context(LocalCluster(threads_per_worker=1))
