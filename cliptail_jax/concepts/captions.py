@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from cliptail_jax.concepts.class_lists import LEMMAS, LONGEST, PHRASES
 from cliptail_jax.formats.batches import batches_of
-from cliptail_jax.formats.prepared import find_tables, resolve_data_dir
+from cliptail_jax.formats.prepared import DEFAULT_DATA_DIR, find_tables, resolve_data_dir
 from cliptail_jax.formats.readers import DAMAGE, FORMATS, Columns, DamagedFileError
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import check_file
@@ -38,8 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     columns = f"{', '.join(USUAL_COLUMNS)}, else the only column of text"
     captions = "a file, a glob (quoted), a folder, or a prepared data set: image_text/mine, or image_text/mine:train"
     parser.add_argument("--captions", required=True, help=captions)
-    default = "default: the environment's TFDS_DATA_DIR, else ~/tensorflow_datasets"
-    parser.add_argument("--data_dir", default="", help=f"the folder of prepared data sets; {default}")
+    parser.add_argument("--data_dir", default="", help=f"the folder of prepared data sets; {DEFAULT_DATA_DIR}")
     parser.add_argument("--column", help=f"the column of captions; default: {columns}")
     rule = (
         "how captions name classes: by lemmas (the paper's rule), exact phrases, or the longest (default: %(default)s)"

@@ -2,6 +2,8 @@
 
 import argparse
 
+from cliptail_jax.formats.prepared import DEFAULT_DATA_DIR
+
 MAPPED = "a JSON object, or lines of folder <TAB> name"
 TABLES = (
     "a folder of shards (*.tar) or of parquet files, or one shard or table (.tsv, .csv, .jsonl, .parquet), or a glob, "
@@ -81,8 +83,7 @@ def options_of(name: str) -> dict[str, str]:
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the name of the data set, its folder, and the builders' options. Options that are not given are not set."""
     parser.add_argument("name", help=f"one of: {', '.join(OPTIONS)}; with a config: image_text/yfcc15m")
-    default = "default: the environment's TFDS_DATA_DIR, else ~/tensorflow_datasets"
-    parser.add_argument("--data_dir", default="", help=default)
+    parser.add_argument("--data_dir", default="", help=DEFAULT_DATA_DIR)
     explanations = {}
     for name in OPTIONS:
         for option, explanation in options_of(name).items():

@@ -8,6 +8,7 @@ from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import is_remote, read_json, work_path
 
 INFO = "dataset_info.json"
+DEFAULT_DATA_DIR = "default: the environment's TFDS_DATA_DIR, else ~/tensorflow_datasets"  # for the help of programs
 VERSION = re.compile(r"\d+\.\d+\.\d+")
 NAME = re.compile(r"\w+(/[^/]+)?")
 
