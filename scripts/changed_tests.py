@@ -120,9 +120,15 @@ class Dependencies:
         return {value for value in constants if isinstance(value, str)}
 
     def _separate_fixtures(self, conftest: str) -> list[str]:
-        """Make the functions of a conftest.py modules that depend on what is outside of functions; their names."""
+        """Make the functions of a conftest.py modules that depend on what is outside of functions; their names.
+
+        What it imports from other modules of tests may be fixtures, too.
+        """
         tree = ast.parse(self._sources[conftest])
         fixtures = {f"{conftest}.{node.name}": node for node in tree.body if isinstance(node, ast.FunctionDef)}
+        for node in tree.body:
+            if isinstance(node, ast.ImportFrom) and node.module.startswith("tests."):
+                fixtures |= {f"{conftest}.{alias.name}": node for alias in node.names}
         tree.body = [node for node in tree.body if node not in fixtures.values()]
         for imported in self._graph.find_modules_directly_imported_by(conftest):
             self._graph.remove_import(importer=conftest, imported=imported)
