@@ -1,4 +1,4 @@
-"""Stand-ins for training, transfer and drawing, and published results."""
+"""Fixtures of studies: stand-ins for training, transfer and drawing, and published results."""
 
 import itertools
 import shutil
@@ -12,7 +12,7 @@ from cliptail_jax.report import study as report
 from cliptail_jax.results.archive import write_archive
 from cliptail_jax.results.transfers import FILE, predictions_path
 from cliptail_jax.study import measure, study_page, training
-from tests.study.synthetic_studies import run_study, train_by_slope, two_seeds
+from tests.synthetic_studies import run_study, train_by_slope, two_seeds
 
 
 @pytest.fixture

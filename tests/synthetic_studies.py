@@ -1,5 +1,6 @@
 """Studies, and runs whose files are written instead of trained."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -144,3 +145,14 @@ def a_mirrored_group(seed=0, classes=40):
         groups = dict(zip(("head", "mid", "tail"), head_mid_tail(of_run)))
         runs.append(run_in_memory(confusion, of_run, tuple(map(str, range(classes))), groups))
     return RunGroup("run", [runs], 2)
+
+
+def a_group_with_courses():
+    """Its runs are at chance at step 2 and half as often right at step 4 as at step 8; one has an evaluation at step 6."""
+    group = a_mirrored_group()
+    for run in group.runs:
+        end = run.evaluation.results
+        half, chance = (dataclasses.replace(end, correct=end.correct // share) for share in (2, 100))
+        run.course = {2: chance, 4: half, 8: end}
+    group.runs[0].course[6] = end
+    return group

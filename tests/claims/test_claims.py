@@ -23,7 +23,7 @@ from cliptail_jax.results.group import groups_of
 from cliptail_jax.results.run import Run, find_runs
 from cliptail_jax.results.study import Borrowed, Study, by_replicate, read_study, write_study
 from cliptail_jax.runs.evaluations import add_summary, evaluation_directory
-from tests.study.synthetic_studies import (
+from tests.synthetic_studies import (
     CLASSES,
     FREQUENCY,
     NAMES,

@@ -8,7 +8,7 @@ import pytest
 from cliptail_jax.report.page import write_page
 from tests.report.pictured_study import write_pictured_study
 from tests.report.synthetic_pages import write_study
-from tests.study.conftest import results  # noqa: F401
+from tests.study_fixtures import pictures, results, trains  # noqa: F401
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 

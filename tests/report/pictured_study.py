@@ -11,8 +11,8 @@ from cliptail_jax.evaluation.sets import open_run_set
 from configs import clip, sup
 from tests.evaluation.plain_evaluation import count_confusion
 from tests.report.synthetic_pages import IMAGE, SCRIPT
-from tests.study.synthetic_studies import write_run
 from tests.synthetic import sections
+from tests.synthetic_studies import write_run
 
 CLASSES = 12
 ON = "glyphs:test"

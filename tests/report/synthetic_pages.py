@@ -13,7 +13,7 @@ from cliptail_jax.report import study as report
 from cliptail_jax.results.directory import Contents
 from cliptail_jax.study import training
 from tests.figures.synthetic_runs import biased_confusion
-from tests.study.synthetic_studies import CLASSES, claim, make_seeded_study, run_in_memory, run_study, train_by_slope
+from tests.synthetic_studies import CLASSES, claim, make_seeded_study, run_in_memory, run_study, train_by_slope
 
 COMMAND = ["python", "-m", "cliptail_jax", "study", "synthetic", "--workdir=runs/made up"]
 SCRIPT, IMAGE = "</script><script>window.hacked = true</script>", '<img src="x" onerror="window.hacked = true">'

@@ -12,7 +12,7 @@ from cliptail_jax.curation.profiles import profile_counts
 from cliptail_jax.objectives import base_config
 from cliptail_jax.report.close_priors import close_priors
 from cliptail_jax.results.run import Run
-from tests.study.synthetic_studies import make_study, read_report, run_study
+from tests.synthetic_studies import make_study, read_report, run_study
 
 SMALL_COUNT = profile_counts(Profile("exponential", ratio=20.0), np.full(8, 500), seed=0)
 LARGE_COUNT = profile_counts(Profile("exponential", ratio=100.0), np.full(100, 500), seed=0)

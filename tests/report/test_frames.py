@@ -9,7 +9,7 @@ from cliptail_jax import load_results
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import work_path
 from cliptail_jax.report import frames
-from tests.study.synthetic_studies import (
+from tests.synthetic_studies import (
     CLASSES,
     FREQUENCY,
     PER_CLASS,

@@ -18,8 +18,8 @@ from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.group import RunGroup
 from cliptail_jax.results.run import Run
 from cliptail_jax.results.study import Borrowed, Study
-from tests.study import synthetic_studies
-from tests.study.synthetic_studies import (
+from tests import synthetic_studies
+from tests.synthetic_studies import (
     CLASSES,
     FREQUENCY,
     NAMES,

@@ -13,7 +13,7 @@ from cliptail_jax.report.page_tables import columns_of
 from cliptail_jax.report.run_tables import transfer_table
 from scripts import update_pages
 from tests.pages import ALL_PAGES, table_rows
-from tests.study.synthetic_studies import claim, make_seeded_study, read_report, run_study
+from tests.synthetic_studies import claim, make_seeded_study, read_report, run_study
 
 
 @pytest.mark.parametrize("page", update_pages.PAGES, ids=lambda page: str(page.relative_to(update_pages.ROOT)))

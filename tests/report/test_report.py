@@ -1,6 +1,5 @@
 """The report of a study, of made-up runs."""
 
-import dataclasses
 import json
 import re
 
@@ -27,10 +26,11 @@ from cliptail_jax.report.summary import plain_claims
 from cliptail_jax.runs.log import Log
 from cliptail_jax.study.sheets import StudyFigure, draw_figures
 from tests.pages import rows_by_name, table_rows
-from tests.study.synthetic_studies import (
+from tests.synthetic_studies import (
     CLASSES,
     FREQUENCY,
     PER_CLASS,
+    a_group_with_courses,
     a_mirrored_group,
     claim,
     confusion_of,
@@ -290,23 +290,11 @@ def test_claims_are_drawn_by_their_sentences_and_what_tells_them_apart():
     assert [text.get_text() for text in panels[0].get_yticklabels()] == [other]
 
 
-def test_a_path_has_the_evaluations_that_all_runs_have_and_that_are_above_chance():
-    """Its last point is the end of the runs. An evaluation at step 6 is of one run alone."""
-    group = a_mirrored_group()
-    for run in group.runs:
-        end = run.evaluation.results
-        half, chance = (dataclasses.replace(end, correct=end.correct // share) for share in (2, 100))
-        run.course = {2: chance, 4: half, 8: end}
-    group.runs[0].course[6] = end
-    start, last = group.path("odds_acc")
-    assert last == pytest.approx((group.mean("top1"), group.value("odds_acc")))
-    halves = [run.course[4] for run in group.runs]
-    of_each = [100 * half.correct.sum() / half.examples.sum() for half in halves]
-    assert start == pytest.approx((np.mean(of_each), MEASURES["odds_acc"].point(halves)))
+def test_the_path_of_a_group_is_drawn():
+    group = a_group_with_courses()
     axes = draw_runs({"made": group}, "By hand").axes[0]
-    np.testing.assert_allclose(
-        np.transpose([line.get_data() for line in axes.lines if len(line.get_xdata()) == 2][0]), [start, last]
-    )
+    path, *_ = (line for line in axes.lines if len(line.get_xdata()) == 2)
+    np.testing.assert_allclose(np.transpose(path.get_data()), group.path("odds_acc"))
 
 
 def test_runs_are_a_table_and_so_are_the_verdicts_and_the_last_lines_say_where_the_report_is(

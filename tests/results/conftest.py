@@ -1,3 +1,3 @@
 """The fixtures of studies, whose results these tests read."""
 
-from tests.study.conftest import pictures, probes, published_study, results, trains  # noqa: F401
+from tests.study_fixtures import pictures, probes, published_study, results, trains  # noqa: F401

@@ -20,7 +20,7 @@ from cliptail_jax.results.study import read_study, write_study
 from cliptail_jax.runs.provenance import CLONE, history
 from cliptail_jax.study.configuration import typed_study
 from cliptail_jax.study.run import open_study, report_study
-from tests.study.synthetic_studies import (
+from tests.synthetic_studies import (
     claim,
     make_transfer_study,
     read_report,

@@ -9,7 +9,7 @@ from cliptail_jax.host.errors import UserError
 from cliptail_jax.results.study import Study, read_study, write_study
 from cliptail_jax.study.configuration import typed_study
 from cliptail_jax.study.stated_claims import changes_of_claims
-from tests.study.synthetic_studies import (
+from tests.synthetic_studies import (
     claim,
     make_study,
     make_transfer_study,

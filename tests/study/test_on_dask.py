@@ -14,7 +14,7 @@ from cliptail_jax.runs.on_dask import run_models_on_dask, run_on_dask
 from cliptail_jax.study import run as study
 from cliptail_jax.study.configuration import typed_study
 from cliptail_jax.study.run import open_study, train_on_dask, train_parts
-from tests.study.synthetic_studies import claim, make_study, read_report
+from tests.synthetic_studies import claim, make_study, read_report
 
 # Notes that it began; one ends its worker, the process that started it, the first time that it does.
 TASK = """

@@ -17,7 +17,7 @@ from cliptail_jax.study.configuration import typed_study
 from cliptail_jax.study.places import Place, environment_of, find_places, local_chips
 from cliptail_jax.transfer.configuration import TransferConfig
 from cliptail_jax.transfer.program import TransferFailed
-from tests.study.synthetic_studies import make_study
+from tests.synthetic_studies import make_study
 
 CHIPS = [Place({"CUDA_VISIBLE_DEVICES": str(chip)}, frozenset({chip})) for chip in range(2)]
 

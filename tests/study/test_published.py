@@ -16,7 +16,7 @@ from cliptail_jax.study import published
 from cliptail_jax.study.configuration import typed_study
 from cliptail_jax.study.published import add_published
 from cliptail_jax.study.run import open_study
-from tests.study.synthetic_studies import (
+from tests.synthetic_studies import (
     CLAIMS,
     make_seeded_study,
     make_transfer_study,

@@ -13,7 +13,7 @@ from cliptail_jax.study import run as study
 from cliptail_jax.study import study_page, training
 from cliptail_jax.study.configuration import typed_study
 from tests.pages import rows_by_name
-from tests.study.synthetic_studies import (
+from tests.synthetic_studies import (
     FREQUENCY,
     claim,
     confusion_of,

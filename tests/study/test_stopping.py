@@ -15,7 +15,7 @@ from cliptail_jax.results.study import read_study
 from cliptail_jax.study import stopping
 from cliptail_jax.study.configuration import queue_of, typed_study
 from cliptail_jax.study.run import open_study
-from tests.study.synthetic_studies import claim, make_seeded_study, make_study, read_report
+from tests.synthetic_studies import claim, make_seeded_study, make_study, read_report
 
 CLAIMS = dict(large=claim("slope_acc", "a", "b"), none=claim("slope_acc", "b", "c"))
 SIDES = {"large": 1.0, "none": 5.0}  # half-lengths of the intervals of one pair; the differences are 2
