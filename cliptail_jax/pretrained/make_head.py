@@ -1,5 +1,6 @@
-"""Files of class heads, which `cliptail make_head` writes and `head.init` reads."""
+"""Makes class heads with a text tower, and writes their files, which `head.init` reads."""
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,43 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from cliptail_jax.concepts.class_lists import Concept, listed_names, load_class_list
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import digest_of, load_array, read_json, save_array, write_json
+from cliptail_jax.host.outputs import check_output
 from cliptail_jax.runs.console import log_line
+
+
+def make_head_command(options: argparse.Namespace) -> None:
+    """Make the head that the flags of `cliptail make_head` describe, write its files, and print its size."""
+    if options.output.suffix != ".npy":
+        raise UserError(f"--output is {options.output}: give an .npy file")
+    for path in (options.output, options.output.with_suffix(".json")):
+        check_output(path, is_head, [options.classes, options.model], options.overwrite)
+    concepts = (
+        load_class_list(options.classes)  # needs WordNet for ImageNet's
+        if options.synonyms
+        else [Concept(name) for name in listed_names(options.classes)]
+    )
+    from cliptail_jax.pretrained.text_embedder import class_head, load_text_embedder  # slow to import
+
+    embedder = load_text_embedder(options.model)
+    averaging = {
+        "synonyms": options.synonyms,
+        "average_unit": options.average == "unit",
+        "unit_norm": options.norm == "unit",
+    }
+    head = class_head(embedder, concepts, options.template, **averaging)
+    check_rows(head, [concept.name for concept in concepts], options.model)
+    description = {
+        "classes": [concept.name for concept in concepts],
+        "template": options.template,
+        "model": options.model,
+        "weights": embedder.weights_digest,
+    }
+    write_head(options.output, head, description | averaging)
+    norm = np.linalg.norm(head, axis=1).mean()
+    print(f"{options.output}: {head.shape[0]} classes, {head.shape[1]} wide, norms {norm:.2f}")
 
 
 def write_head(path: Path, head: Float[np.ndarray, "classes dim"], description: dict[str, Any]) -> None:

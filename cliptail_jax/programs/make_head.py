@@ -12,9 +12,9 @@ embeddings and does not normalize the averages. Zero-shot classifiers average un
 import argparse
 
 from cliptail_jax.concepts.templates import TEMPLATE_SETS
-from cliptail_jax.host.errors import UserError, refuse_renamed
+from cliptail_jax.host.errors import refuse_renamed
 from cliptail_jax.host.files import work_path
-from cliptail_jax.host.outputs import add_overwrite, check_output
+from cliptail_jax.host.outputs import add_overwrite
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -39,36 +39,6 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> None:
-    import numpy as np
+    from cliptail_jax.pretrained.make_head import make_head_command
 
-    from cliptail_jax.concepts.class_lists import Concept, listed_names, load_class_list
-    from cliptail_jax.pretrained.make_head import check_rows, is_head, write_head
-
-    if options.output.suffix != ".npy":
-        raise UserError(f"--output is {options.output}: give an .npy file")
-    for path in (options.output, options.output.with_suffix(".json")):
-        check_output(path, is_head, [options.classes, options.model], options.overwrite)
-    concepts = (
-        load_class_list(options.classes)  # needs WordNet for ImageNet's
-        if options.synonyms
-        else [Concept(name) for name in listed_names(options.classes)]
-    )
-    from cliptail_jax.pretrained.text_embedder import class_head, load_text_embedder  # slow to import
-
-    embedder = load_text_embedder(options.model)
-    averaging = {
-        "synonyms": options.synonyms,
-        "average_unit": options.average == "unit",
-        "unit_norm": options.norm == "unit",
-    }
-    head = class_head(embedder, concepts, options.template, **averaging)
-    check_rows(head, [concept.name for concept in concepts], options.model)
-    description = {
-        "classes": [concept.name for concept in concepts],
-        "template": options.template,
-        "model": options.model,
-        "weights": embedder.weights_digest,
-    }
-    write_head(options.output, head, description | averaging)
-    norm = np.linalg.norm(head, axis=1).mean()
-    print(f"{options.output}: {head.shape[0]} classes, {head.shape[1]} wide, norms {norm:.2f}")
+    make_head_command(options)

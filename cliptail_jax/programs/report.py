@@ -10,14 +10,12 @@ written to NAME.html in this folder.
 
 import argparse
 import sys
-import tempfile
 from pathlib import Path
 
-from cliptail_jax.config.files import find_archive, find_results, known_archives
+from cliptail_jax.config.files import known_archives
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import work_path
 from cliptail_jax.host.outputs import add_overwrite
-from cliptail_jax.host.printing import one_line
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -59,31 +57,9 @@ def main(options: argparse.Namespace) -> None:
         if options.published not in known_archives():
             raise UserError(f"{options.published} is a directory: give it as --workdir={options.published}")
         print(f"note: this page is on the published study, not on the folder {options.published}", file=sys.stderr)
-    # These are slow to import.
-    from cliptail_jax.claims.verdicts import read_claims
-    from cliptail_jax.report.page import ALL_RUNS, address, write_page
-    from cliptail_jax.results.archive import unpack
+    from cliptail_jax.report.command import report_command  # slow to import
 
-    problems: list[str] = []
-    with tempfile.TemporaryDirectory() as folder:
-        workdir, output, claims = options.workdir, options.output, None
-        if options.published:
-            workdir = unpack(find_archive(options.published), Path(folder))
-            output = output or Path(f"{options.published}.html")
-            claims = read_claims(find_results(options.published))  # tests of the same counts, which need no repetition
-        page = write_page(
-            workdir,
-            options.compare,
-            output,
-            **options.images,
-            runs=options.runs or ALL_RUNS,
-            overwrite=options.overwrite,
-            claims=claims,
-            problems=problems,
-        )
-    for problem in problems:
-        print(one_line(f"not shown: {problem}"), file=sys.stderr)
-    print(f"wrote {address(page)}")
+    report_command(options)
 
 
 def images_of_each(text: str) -> dict[str, int | bool]:
