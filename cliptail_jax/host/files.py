@@ -91,7 +91,8 @@ def check_file(path: Path, name: str = "") -> None:
 
     The message begins with `name`, such as '--frequency=counts.tsv', or the path. A missing file passes.
     """
-    if path.exists() and not path.is_file():
+    is_file = path.is_file() if is_remote(path) else os.path.isfile(path)  # a path of etils takes a pipe for a file
+    if path.exists() and not is_file:
         raise UserError(f"{name or path} is a folder or a pipe: give a file")
 
 

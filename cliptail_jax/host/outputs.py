@@ -28,6 +28,8 @@ def check_output(
     """
     if not is_remote(path) and os.path.isdir(path):
         raise UserError(f"{path} cannot be written: it is a folder")
+    if not is_remote(path) and os.path.exists(path) and not os.path.isfile(path):
+        raise UserError(f"{path} cannot be written: it is a pipe or a device")
     check_writable_folder(path.parent)
     if any(is_same(path, other) for other in inputs):
         raise UserError(f"{path} is an output and an input: choose another file for the output")

@@ -1,7 +1,7 @@
 """The arguments of `measure` and `forecast`, in the form of a file of predictions."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,7 +70,7 @@ def check_list(argument: str, value: Any, remedy: str) -> None:
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{argument} is a masked array, whose masked values would count: leave them out, and {remedy}")
     is_list = isinstance(value, Sequence) and not isinstance(value, str | bytes) or hasattr(value, "__array__")
-    if value is None or isinstance(value, Iterable) and not is_list:
+    if not is_list:
         raise TypeError(f"{argument} is of the type {type(value).__name__}: {remedy}")
 
 

@@ -50,7 +50,7 @@ def checked_logits(
         )
     if errors[row] <= NEARLY_ONE and highest.max() <= 1:
         raise UserError(
-            f"{path} has numbers from 0 to 1 that add up to {sums.min():.4g} to {sums.max():.4g} by example: divide probabilities by "
+            f"{path} has numbers from 0 to 1 that add up to {sums.min():.6g} to {sums.max():.6g} by example: divide probabilities by "
             "their sum, or subtract 1 from logits, which changes no softmax"
         )
     return values, False

@@ -10,7 +10,7 @@ from cliptail_jax.config.fields import plain
 from cliptail_jax.config.training import Profile
 from cliptail_jax.curation.profiles import profile_counts
 from cliptail_jax.objectives import base_config
-from cliptail_jax.report.close_priors import close_priors
+from cliptail_jax.report.close_priors import close_priors, own_prior
 from cliptail_jax.results.run import Run
 from tests.synthetic_studies import make_study, read_report, run_study
 
@@ -51,6 +51,20 @@ def group(name, changes, frequency):
 def test_kinds_whose_losses_differ_in_general_but_hardly_on_their_data_are_named(frequency, kinds, lines):
     messages = close_priors([group(name, changes, frequency) for name, changes in zip("abcde", kinds)])
     assert len(messages) == len(lines) and all(part in line for part, line in zip(lines, messages)), messages
+
+
+@pytest.mark.parametrize("changes, frequency, part", [
+    (SL, LARGE_COUNT, "favours frequent classes by 2.30 per decade"),
+    (BATCH, LARGE_COUNT, "by 0.7"),
+    (ADJUSTED, LARGE_COUNT, "Its loss favours no class"),
+    ({"loss.logit_adjustment": 1.5}, LARGE_COUNT, ""),
+    ({"loss.margin": 0.3}, LARGE_COUNT, ""),
+    (SL, None, ""),
+])  # fmt: skip
+def test_a_page_of_one_run_states_how_much_its_loss_favours_frequent_classes(changes, frequency, part):
+    assert " ".join(own_prior(group("runs/a", changes, frequency))).count(part) and bool(part) == bool(
+        own_prior(group("runs/a", changes, frequency))
+    )
 
 
 def test_a_report_and_the_terminal_say_so_above_their_tables(trains, tmp_path, capsys):

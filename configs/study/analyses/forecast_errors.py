@@ -24,7 +24,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cliptail_jax.config.files import find_table, known_archives
-from cliptail_jax.experiments.studies import LONG_TAILED
 from cliptail_jax.host.errors import command_line
 from cliptail_jax.host.files import write_text
 from cliptail_jax.host.text import tsv
@@ -45,6 +44,7 @@ OUTPUT = Path(__file__).parents[1] / "results" / "tables" / "forecast_errors.tsv
 SHOWN = ("sl", "adjusted:0.5", "vocabulary:70:uniform:128", "vocabulary:70:sqrt:128", "vocabulary:70:linear:128",
          "batch:128", "batch:32", "counts", "sigmoid")  # fmt: skip
 PYTORCH = {"sl": "sl", "batch": "batch:64", "counts": "counts", "adjusted": "adjusted:1"}
+TITLES = {"glyphs_16": "characters", "cifar100": "photographs"}
 FACES = ("full", "none", "left")  # how markers of each study are filled
 ROUND = {"odds_acc": ".2f", "top1": ".1f", "head": ".1f", "tail": ".1f"}
 
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str]) -> None:
         points += pytorch_points() if study == "pytorch" else points_of(*study.partition("=")[::2])
     header, *rows = table_of(points)
     write_text(OUTPUT, tsv(header, rows))
-    print("\n".join(markdown_table(table_of([point for point in points if point.recipe in SHOWN], points))))
+    print("\n".join(markdown_table(table_of([*filter(is_shown, points)], points))))
     save(draw(points), options.output)
 
 
@@ -97,7 +97,7 @@ def points_of(name: str, workdir: str) -> list[Point]:
             prior, family = forecast["prior_per_decade"], family_of(run, base)
             points.append(
                 Point(
-                    LONG_TAILED[data]["name"],
+                    TITLES[data],
                     kind.name,
                     kind.recipe,
                     family,
@@ -121,7 +121,7 @@ def pytorch_points() -> list[Point]:
                 forecast, outcome = tables[source][recipe], tables[name][recipe]
                 errors = {key: outcome[key] - forecast[key] for key in KEYS}
                 fields = name, recipe, family_of(name, source), source, forecast["prior_per_decade"]
-                points.append(Point("networks in PyTorch", *fields, forecast, outcome, errors))
+                points.append(Point("PyTorch", *fields, forecast, outcome, errors))
     return points
 
 
@@ -135,6 +135,13 @@ def is_own_family(point: Point) -> bool:
     return (point.family == "batch") == (point.source in ("counts", "batch"))
 
 
+def is_shown(point: Point) -> bool:
+    """Whether the page has it: of the networks in PyTorch, those that are forecast from SL, or SL itself from counted classes."""
+    if point.study == "PyTorch":
+        return (point.name, point.source) in (("batch", "sl"), ("counts", "sl"), ("sl", "counts"))
+    return point.recipe in SHOWN
+
+
 def has_learned(point: Point) -> bool:
     """Whether its top-1 is more than half of the forecast one: else it has not converged."""
     return point.outcome["top1"] > point.forecast["top1"] / 2
@@ -144,19 +151,17 @@ def table_of(points: Sequence[Point], all_points: Sequence[Point] = ()) -> list[
     """A row for each kind and source, and two of mean absolute errors for each study, of all points if they are more."""
     titles = [MEASURES[key].title for key in KEYS]
     rows = [["recipe", "from", "prior", *(f"{title}: forecast, trained" for title in titles)]]
-    studies = {point.study for point in all_points or points}
     for point in points:
         cells = [f"{point.forecast[k]:{ROUND[k]}}, {point.outcome[k]:{ROUND[k]}}" for k in KEYS]
-        name = f"{point.name}, {point.study}" if len(studies) > 1 else point.name
-        rows.append([name, point.source, f"{point.prior:.2f}", *cells])
+        rows.append([f"{point.study}: {point.name}", point.source, f"{point.prior:.2f}", *cells])
     points = [point for point in all_points or points if is_own_family(point)]
     for study in dict.fromkeys(point.study for point in points):
         all_of_study = [point for point in points if point.study == study]
         group = [*filter(has_learned, all_of_study)]
         number = f"{len(group)} recipes" + f" of {len(all_of_study)}" * (len(group) < len(all_of_study))
         for name, errors in (
-            (f"mean absolute error, {study}", [{k: p.outcome[k] - p.forecast[k] for k in KEYS} for p in group]),
-            (f"... of the change from the source, {study}", [p.errors for p in group]),
+            (f"{study}: mean absolute error", [{k: p.outcome[k] - p.forecast[k] for k in KEYS} for p in group]),
+            (f"{study}: ... of the change from the source", [p.errors for p in group]),
         ):
             means = [np.mean([abs(error[k]) for error in errors]) for k in KEYS]
             rows.append([name, number, "", *(f"{mean:{ROUND[k]}}" for k, mean in zip(KEYS, means))])
