@@ -107,9 +107,9 @@ def failure(cause: Exception, file: Path) -> str:
     reason = str(detail.args[0]) if isinstance(detail, KeyError) else str(cause)
     if unknown_field := UNKNOWN_FIELD.match(reason):
         hint = did_you_mean(unknown_field[1], names := re.findall(r"'(\w+)': ", unknown_field[2]))
-        listed = f"; there are {', '.join(names)}" if len(names) <= MAX_LISTED else ""
+        choice = f"; there are {', '.join(names)}" if len(names) <= MAX_LISTED else ""
         return (
-            f"{place} sets an unknown field '{unknown_field[1]}'{hint}{listed} (a loss of yours: configs/study/own.md)"
+            f"{place} sets an unknown field '{unknown_field[1]}'{hint}{choice} (a loss of yours: configs/study/own.md)"
         )
     return f"{place} fails with {type(cause).__name__}: {' '.join(reason.split())}"
 

@@ -25,9 +25,9 @@ def own_objective(name: str) -> type[Objective]:
     objective = getattr(module, class_name, None)
     if not (isinstance(objective, type) and issubclass(objective, Objective)):
         classes = [key for key, value in vars(module).items() if is_defined_there(value, module)]
-        there = f"; there are {', '.join(classes)}" if classes else ""
+        choice = f"; there are {', '.join(classes)}" if classes else ""
         raise UserError(
-            f"{origin} has no class {class_name} that is a cliptail_jax.training.objective.Objective{there}: name one, as in "
+            f"{origin} has no class {class_name} that is a cliptail_jax.training.objective.Objective{choice}: name one, as in "
             f"--config.objective={origin}:CLASS"
         )
     if "loss" in vars(objective) and "effective_log_prior" not in vars(objective):
