@@ -25,7 +25,7 @@ def shrink() -> None:
         return config
 
     files.load_config = studies.load_config = load_small
-    RunGroup.chance_note = lambda group: ""  # such runs are at chance, of which nothing is forecast
+    RunGroup.chance_note = lambda *_: ""  # such runs are at chance, of which nothing is forecast
     places.find_places = lambda: ()
     methods.WEIGHT_DECAYS = methods.WEIGHT_DECAYS[:3]
 

@@ -85,7 +85,7 @@ def test_changed_files_are_those_that_differ_from_main_committed_or_not(clone):
     program = [sys.executable, "scripts/changed_tests.py"]
     unchanged = run(*program)
     assert unchanged.stdout == ""
-    assert unchanged.stderr == "0 of 7 files of tests depend on what has changed since main\n"
+    assert unchanged.stderr == "0 of 8 files of tests depend on what has changed since main\n"
     run("git", "checkout", "--quiet", "-b", "work")
     (folder / "tests/helper.py").write_text("", encoding="utf-8")
     run("git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--all", "--message=second")
