@@ -209,7 +209,7 @@ def examples(installed, own_data, tmp_path_factory):
 @pytest.mark.program
 def test_the_readmes_examples_on_own_data_run_as_they_are(examples, own_data, monkeypatch):
     outcomes, python, data_dir = examples
-    assert len(outcomes) == 16
+    assert len(outcomes) == 17
     for line, outcome in outcomes.items():
         assert outcome.returncode == (2 if "clop" in line else 0), outcome.stderr
     (labelled,) = (own_data / "runs/clip/eval").glob("image_folder*")

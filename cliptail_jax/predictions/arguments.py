@@ -1,7 +1,7 @@
 """The arguments of `measure` and `forecast`, in the form of a file of predictions."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,8 @@ def predictions_in_memory(
         check_list(
             "frequency", frequency, "give a mapping from each class to its number of images, or a list in class order"
         )
+        if not hasattr(frequency, "__len__"):
+            raise TypeError(f"frequency is of the type {type(frequency).__name__}: give one number for each class")
     if getattr(frequency, "ndim", 1) != 1:
         raise UserError(f"frequency has the shape {list(frequency.shape)}: give one number for each class, [class]")
     counts = frequency.to_dict() if hasattr(frequency, "to_dict") else frequency
@@ -70,7 +72,7 @@ def check_list(argument: str, value: Any, remedy: str) -> None:
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{argument} is a masked array, whose masked values would count: leave them out, and {remedy}")
     is_list = isinstance(value, Sequence) and not isinstance(value, str | bytes) or hasattr(value, "__array__")
-    if not is_list:
+    if value is None or isinstance(value, Iterable) and not is_list:
         raise TypeError(f"{argument} is of the type {type(value).__name__}: {remedy}")
 
 

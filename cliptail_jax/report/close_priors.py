@@ -20,7 +20,7 @@ OTHER_DATA = 10 ** np.arange(7)
 def own_prior(group: RunGroup) -> list[str]:
     """A sentence on how much the loss of a single run favours frequent classes, and how to subtract that; none if it is unknown."""
     run = group.runs[0]
-    if not has_recipe(run) or run.class_frequency is None:
+    if not has_recipe(run) or run.class_frequency is None or np.count_nonzero(run.class_frequency) < 2:
         return []
     from cliptail_jax.objectives import effective_log_prior  # imports JAX, which pages on predictions do not need
 

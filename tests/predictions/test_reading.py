@@ -312,6 +312,7 @@ def test_a_column_of_labels_or_predictions_is_taken_as_a_list(labels, prediction
 
 ARGUMENTS = {  # of `measure`, and what the error names
     "no frequency": (dict(frequency=None), "frequency is of the type NoneType: give a mapping from each class"),
+    "a single count": (dict(frequency=5), "frequency is of the type int: give one number for each class"),
     "a generator of counts": (dict(frequency=(n for n in FREQUENCY)), "frequency is of the type generator"),
     "a file": (dict(frequency="counts.tsv"), "frequency is of the type str"),
     "masked counts": (dict(frequency=np.ma.array(FREQUENCY)), "frequency is a masked array"),

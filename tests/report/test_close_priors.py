@@ -60,6 +60,7 @@ def test_kinds_whose_losses_differ_in_general_but_hardly_on_their_data_are_named
     ({"loss.logit_adjustment": 1.5}, LARGE_COUNT, ""),
     ({"loss.margin": 0.3}, LARGE_COUNT, ""),
     (SL, None, ""),
+    (SL, np.zeros(8, int), ""),  # as of captions that name no class
 ])  # fmt: skip
 def test_a_page_of_one_run_states_how_much_its_loss_favours_frequent_classes(changes, frequency, part):
     assert " ".join(own_prior(group("runs/a", changes, frequency))).count(part) and bool(part) == bool(
