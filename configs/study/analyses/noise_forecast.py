@@ -2,25 +2,27 @@
 
     python configs/study/analyses/noise_forecast.py > configs/study/results/noise_forecast.md
 
-With the share η of wrong texts, an image of class c has the text of class y with probability T(c, y) = (1 − η) [c = y] + η q_y;
-q is uniform, or a class's share of the images. Then CLIP's loss is smallest for the logits log Σ_c P(c | x) T(c, y) − log P(y), and
-SL's for those plus log P(y), with P(y) = Σ_c p_c T(c, y). P(c | x) are those of the stored logits without a prior (adjusted logits of
-one run, trained on right labels). The trained values are those of noise.py, of another seed.
+With the share η of wrong texts, an image of class c has the text of another class y with probability T(c, y) = η q_y / (1 − q_c),
+and its own with 1 − η, as in cliptail_jax/curation/noise.py; q is uniform, or a class's share of the images. Then CLIP's loss is
+smallest for the logits log Σ_c P(c | x) T(c, y) − log P(y), and SL's for those plus log P(y), with P(y) = Σ_c p_c T(c, y). P(c | x)
+are those of the stored logits without a prior (adjusted logits of one run, trained on right labels). The trained values are those of
+noise.py, of another seed.
 """
 
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import log_softmax
+from scipy.special import softmax
 
 from cliptail_jax import measure
+from cliptail_jax.config.training import BY_FREQUENCY, UNIFORM
 from cliptail_jax.formats.frequency_tables import read_frequency
 from cliptail_jax.host.files import read_json
 from cliptail_jax.report.layout import markdown_table
 
 RESULTS = Path(__file__).parents[1] / "results"
-SHARES, SAMPLINGS = (0.1, 0.3), {"uniform": "uniform", "frequency": "by class frequency"}
+SHARES, SAMPLINGS = (0.1, 0.3), {UNIFORM: "uniform", BY_FREQUENCY: "by class frequency"}
 
 
 def noisy_logits(
@@ -31,12 +33,10 @@ def noisy_logits(
     is_clip: bool,
 ) -> Float[np.ndarray, "image class"]:
     """The logits that are optimal with wrong texts, from those without a prior and without wrong texts."""
-    log_posterior = log_softmax(logits + np.log(shares), axis=1)
-    wrong_text = np.full(len(shares), 1 / len(shares)) if sampling == "uniform" else shares
-    with np.errstate(divide="ignore"):
-        right, wrong = np.log(1 - noise) + log_posterior, np.log(noise) + np.log(wrong_text)
-    mixture = np.logaddexp(right, wrong)
-    return mixture - np.log((1 - noise) * shares + noise * wrong_text) * is_clip
+    q = np.full(len(shares), 1 / len(shares)) if sampling == UNIFORM else shares
+    texts = noise * q / (1 - q)[:, None]  # T(c, y)
+    np.fill_diagonal(texts, 1 - noise)
+    return np.log(softmax(logits + np.log(shares), axis=1) @ texts) - np.log(shares @ texts) * is_clip
 
 
 def main() -> None:
