@@ -27,6 +27,7 @@ from jaxtyping import Bool, Float, Int
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.effective_prior import effective_number_weights
 from cliptail_jax.metrics.imbalance import adjust, checked_counts, class_margins, log_prior
+from cliptail_jax.models.cosine import cosines
 
 __all__ = [
     "adjust",
@@ -179,7 +180,7 @@ def contrastive(
     >>> [round(loss, 2) for loss in contrastive(jnp.eye(2), jnp.eye(2), scale=10.0).tolist()]
     [0.0, 0.0]
     """
-    logits, pairs = _cosines(images, texts, where) * scale, jnp.arange(len(images))
+    logits, pairs = _cosines_of_pairs(images, texts, where) * scale, jnp.arange(len(images))
     valid = True if where is None else where
     rows, columns = (cross_entropy(matrix, pairs, where, valid) for matrix in (logits, logits.T))
     return (rows + columns) / 2
@@ -201,7 +202,7 @@ def sigmoid_contrastive(
     >>> [round(loss, 2) for loss in sigmoid_contrastive(jnp.eye(2), jnp.eye(2), scale=10.0, bias=-5.0).tolist()]
     [0.01, 0.01]
     """
-    logits = _cosines(images, texts, where) * scale + bias
+    logits = _cosines_of_pairs(images, texts, where) * scale + bias
     valid = True if where is None else where
     losses = jnp.where(valid, jax.nn.softplus(logits), 0.0).sum(axis=1) - jnp.diagonal(logits)
     return jnp.where(valid, losses, 0.0)
@@ -257,17 +258,16 @@ def count_in_batch(
     return counts.reshape(*labels.shape[:-1], classes)
 
 
-def _cosines(
+def _cosines_of_pairs(
     images: Float[ArrayLike, "batch dim"], texts: Float[ArrayLike, "batch dim"], where: Bool[ArrayLike, " batch"] | None
 ) -> Float[Array, "image text"]:
     if images.shape != texts.shape:
         raise UserError(
             f"images {list(images.shape)} and texts {list(texts.shape)} are not pairs: give features [pair, dim]"
         )
-    # An accelerator's default precision would cause errors of some tenths in logits of up to 100.
-    cosines = jnp.matmul(images, texts.T, precision=jax.lax.Precision.HIGHEST)
-    _check(cosines, jnp.arange(len(images)), where)
-    return cosines
+    values = cosines(jnp.asarray(images), jnp.asarray(texts))
+    _check(values, jnp.arange(len(images)), where)
+    return values
 
 
 def _last(array: Array, axis: int) -> Array:

@@ -4,10 +4,10 @@ import functools
 import importlib
 import importlib.util
 import sys
-import traceback
 from pathlib import Path
 from types import ModuleType
 
+from cliptail_jax.config.command_line import failure
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.training.objective import Objective
 
@@ -51,12 +51,9 @@ def module_of(origin: str) -> ModuleType:
             return importlib.import_module(origin)
         name = f"own_objective_{path.stem}"
         spec = importlib.util.spec_from_file_location(name, path)
-        module = sys.modules[name] = importlib.util.module_from_spec(
-            spec
-        )  # where dataclasses look their annotations up
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module  # where dataclasses look their annotations up
         spec.loader.exec_module(module)
     except Exception as cause:  # whatever the file's own code raises
-        lines = [f.lineno for f in traceback.extract_tb(cause.__traceback__) if Path(f.filename) == path.absolute()]
-        place = f", line {lines[-1]}," if lines else ""
-        raise UserError(f"{origin}{place} fails with {type(cause).__name__}: {' '.join(str(cause).split())}") from None
+        raise UserError(f"{origin}{failure(cause, path)}") from None
     return module

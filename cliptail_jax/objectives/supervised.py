@@ -302,17 +302,17 @@ def open_head(
 
 
 def mean_loss(
-    losses: Float[Array, " batch"], mask: Bool[Array, " batch"], weights: Float[Array, " batch"] | None = None
+    values: Float[Array, " batch"], mask: Bool[Array, " batch"], weights: Float[Array, " batch"] | None = None
 ) -> Float[Array, ""]:
-    """The mean over the unmasked examples. The losses of others are 0.
+    """The mean over the unmasked examples. The values of others are 0.
 
     With `weights`, one per example, the mean is weighted: the sum is divided by that of the weights, as in Cao et al. (2019).
     Division by the number of examples would make loss and step smaller in batches of frequent classes.
     """
     if weights is not None:
         weights = jnp.where(mask, weights, 0.0)
-        return (losses * weights).sum() / jnp.where(mask.any(), weights.sum(), 1.0)
-    return losses.sum() / jnp.maximum(mask.sum(), 1)
+        return (values * weights).sum() / jnp.where(mask.any(), weights.sum(), 1.0)
+    return values.sum() / jnp.maximum(mask.sum(), 1)
 
 
 def in_groups(array: Shaped[Array, " batch"], group_size: int) -> Shaped[Array, "group example"]:

@@ -119,6 +119,11 @@ def mean_per_class(
     return is_correct @ weights
 
 
+def best_tau(accuracy: Float[np.ndarray, " tau"]) -> float:
+    """The smallest of TAUS with the largest accuracy, in 0..1."""
+    return float(TAUS[np.flatnonzero(accuracy >= accuracy.max() - 1e-12)[0]])
+
+
 def adjust(
     logits: Float[np.ndarray, "example class"],
     labels: Int[np.ndarray, " example"],
@@ -137,7 +142,7 @@ def adjust(
     tau_of_example, taus = np.zeros(len(labels)), []
     for half in (first, ~first):
         accuracy = mean_per_class(by_tau[:, half] == labels[half], labels[half])
-        tau = float(TAUS[np.flatnonzero(accuracy >= accuracy.max() - 1e-12)[0]])
+        tau = best_tau(accuracy)
         taus.append(tau)
         tau_of_example[~half] = tau
     return Adjustment(predict(logits, shift, tau_of_example), tuple(taus), by_tau)

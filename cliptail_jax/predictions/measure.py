@@ -117,12 +117,7 @@ def print_paragraph(text: str) -> None:
 
 def print_main(models: Sequence[Measured], differences: Sequence[Difference]) -> None:
     """A table of the main measures, and one of the differences."""
-    held_out = {
-        m.name
-        for model in models
-        for m in changed(model)
-        if m is not model.without_prior and not model.adjusted.is_given
-    }
+    held_out = {m.adjusted.cross_validation.name for m in models if m.adjusted and not m.adjusted.is_given}
     rows = {m.name + " (held out)" * (m.name in held_out): m.estimates for m in with_adjusted(models)}
     print(main_measures_text(rows), end="\n\n")
     if claims := {f"{pair.a} − {pair.b}": pair.claims for pair in differences if not pair.obstacle}:

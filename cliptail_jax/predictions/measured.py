@@ -297,8 +297,8 @@ def measured_seeds(
     adjusted = None
     if len(adjusted_runs) == len(files):
         mean_curve = {tau: mean_of_each([measures[tau] for measures in curves]) for tau in curves[0]}
-        accuracy = {value: measures[adjustment.CHOSEN_ON] for value, measures in mean_curve.items()}
-        best = min(value for value in accuracy if accuracy[value] >= max(accuracy.values()) - 1e-9)
+        accuracy = np.array([measures[adjustment.CHOSEN_ON] for measures in mean_curve.values()]) / 100
+        best = adjustment.best_tau(accuracy)
         cross_validation = Measured(group_of(adjusted_runs), first_labels, files[0].keys)
         adjusted = Adjusted(
             best if tau is None else tau,

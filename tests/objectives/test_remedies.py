@@ -105,6 +105,23 @@ def test_loss_with_no_remedy_each_and_all_together_equals_the_formula(config, na
     assert np.isfinite(gradient).all() and not gradient[~batch["mask"]].any()
 
 
+def test_with_counted_classes_gradients_are_those_of_clips_softmax_over_class_names(config):
+    """Each image among the texts of its group, of which those of a class all have that class's logit."""
+    group_size, batch = BATCH // 2, synthetic_batch()
+    labels, mask = batch["labels"], batch["mask"]
+    counted = objective_with(config, vocabulary__size=1, vocabulary__group_size=group_size, loss__count_in_batch=True)
+
+    def clip(logits):
+        values = []
+        for i in np.flatnonzero(mask):
+            start = i // group_size * group_size
+            texts = [j for j in range(start, start + group_size) if mask[j]]
+            values.append(jax.nn.logsumexp(logits[i, labels[texts]]) - logits[i, labels[i]])
+        return sum(values) / len(values)
+
+    np.testing.assert_allclose(loss_and_gradient(counted, LOGITS)[1], jax.jit(jax.grad(clip))(LOGITS), atol=1e-6)
+
+
 def test_smoothed_labels_and_the_focal_loss_equal_their_formulas(config):
     batch = synthetic_batch()
     log_probabilities = LOGITS - np.log(np.exp(LOGITS.astype(np.float64)).sum(axis=1, keepdims=True))
