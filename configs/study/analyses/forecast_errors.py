@@ -1,13 +1,14 @@
 """How far are trained recipes from their forecasts (configs/study/forecast.py)?
 
-    python configs/study/analyses/forecast_errors.py forecast_glyphs_16 forecast_cifar100 pytorch \\
+    python configs/study/analyses/forecast_errors.py forecast_glyphs_16 forecast_cifar100 natural pytorch \\
         --output=configs/study/forecast.png > configs/study/results/forecast_errors.md
 
 Writes the forecast and the trained values of each kind of runs of archived studies, or their work directories, to
 results/tables/forecast_errors.tsv, prints some of them, and draws trained against forecast values. A forecast is the stored one of
 another seed. *Error of the change* compares with the run that corresponds to the forecast's source, on the same images: (kind −
 that run) − (forecast − source). `pytorch` are the networks of scripts/examples/long_tail_pytorch.py, each forecast from each other,
-from the tables that `cliptail forecast` wrote. The last rows have the mean absolute errors over kinds whose source has their own
+from the tables that `cliptail forecast` wrote. The kinds of `natural` (icons) are forecast from one run with adjusted logits, of
+another seed, which was trained after them. The last rows have the mean absolute errors over kinds whose source has their own
 family: adjusted logits for losses over all classes and sampled vocabularies, counted classes for losses over the batch's classes,
 and CLIP for CLIP. Recipes that did not learn are left out there: their top-1 is less than half of the forecast one.
 """
@@ -24,6 +25,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cliptail_jax.config.files import find_table, known_archives
+from cliptail_jax.experiments.kinds import kind_name
 from cliptail_jax.host.errors import command_line
 from cliptail_jax.host.files import write_text
 from cliptail_jax.host.text import tsv
@@ -43,9 +45,10 @@ OUTPUT = Path(__file__).parents[1] / "results" / "tables" / "forecast_errors.tsv
 # The recipes on the page.
 SHOWN = ("sl", "adjusted:0.5", "vocabulary:70:uniform:128", "vocabulary:70:sqrt:128", "vocabulary:70:linear:128",
          "batch:128", "batch:32", "counts", "sigmoid")  # fmt: skip
+NATURAL = {"sl": "sl", "batch": "batch:256", "counts": "counts", "clip_names": "clip"}
 PYTORCH = {"sl": "sl", "batch": "batch:64", "counts": "counts", "adjusted": "adjusted:1"}
-TITLES = {"glyphs_16": "characters", "cifar100": "photographs"}
-FACES = ("full", "none", "left")  # how markers of each study are filled
+TITLES = {"forecast_glyphs_16": "characters", "forecast_cifar100": "photographs", "natural": "icons"}
+FACES = ("full", "none", "left", "right")  # how markers of each study are filled
 ROUND = {"odds_acc": ".2f", "top1": ".1f", "head": ".1f", "tail": ".1f"}
 
 
@@ -78,36 +81,43 @@ def main(arguments: Sequence[str]) -> None:
     save(draw(points), options.output)
 
 
-def points_of(name: str, workdir: str) -> list[Point]:
+class Judged(NamedTuple):
+    """A kind of runs of a study, and what it is forecast from: `base`, whose own forecasts are stored under `source`."""
+
+    run: str
+    name: str
+    recipe: str
+    base: str
+    source: str
+
+
+def judged_kinds_of(study: str) -> list[Judged]:
+    """The kinds of a study that have forecasts; softmaxes over the batch's classes have two in the studies on forecasts."""
+    if study == "natural":
+        return [Judged(run, kind_name(run), recipe, "adjusted", "icons_adjusted") for run, recipe in NATURAL.items()]
+    data = study.removeprefix("forecast_")
+    return [
+        Judged(run, kind.name, kind.recipe, base, f"{data}_{base}")
+        for run, kind in judged_kinds(data).items()
+        for base in [kind.base] + ["counts"] * (run in ("group_32", "group_64", "batch"))
+    ]
+
+
+def points_of(study: str, workdir: str) -> list[Point]:
     """The kinds of a study, from its archive or a work directory."""
-    data = name.removeprefix("forecast_")
     with tempfile.TemporaryDirectory() as folder:
-        contents = read_directory(Path(workdir) if workdir else unpack(known_archives()[name], Path(folder)))
+        contents = read_directory(Path(workdir) if workdir else unpack(known_archives()[study], Path(folder)))
         groups = groups_of(by_replicate(contents.study, contents.runs))
         values = {run: {key: group.value(key) for key in KEYS} for run, group in groups.items() if group.evaluations}
     points = []
-    for run, kind in judged_kinds(data).items():
-        sources = [kind.base] + ["counts"] * (run in ("group_32", "group_64", "batch"))
-        for base in sources:
-            if run not in values or base not in values:
-                continue
-            forecasts = read_forecasts(find_table(f"results/forecasts/{data}_{base}"))
-            forecast, source = forecasts[kind.recipe], forecasts[base]
-            errors = {k: values[run][k] - values[base][k] - (forecast[k] - source[k]) for k in KEYS}
-            prior, family = forecast["prior_per_decade"], family_of(run, base)
-            points.append(
-                Point(
-                    TITLES[data],
-                    kind.name,
-                    kind.recipe,
-                    family,
-                    base,
-                    prior,
-                    forecast,
-                    values[run],
-                    errors,
-                )
-            )
+    for run, name, recipe, base, table in judged_kinds_of(study):
+        if run not in values or base not in values:
+            continue
+        forecasts = read_forecasts(find_table(f"results/forecasts/{table}"))
+        forecast, source = forecasts[recipe], forecasts[base]
+        errors = {k: values[run][k] - values[base][k] - (forecast[k] - source[k]) for k in KEYS}
+        fields = name, recipe, family_of(run, base), base, forecast["prior_per_decade"]
+        points.append(Point(TITLES[study], *fields, forecast, values[run], errors))
     return points
 
 
@@ -126,12 +136,15 @@ def pytorch_points() -> list[Point]:
 
 
 def family_of(run: str, base: str) -> str:
-    if base == "clip":
+    if base == "clip" or run == "clip_names":
         return "CLIP"
     return "batch" if run.startswith(("group", "batch", "counts")) else "all classes"
 
 
 def is_own_family(point: Point) -> bool:
+    """Whether its source has the loss of its family; on icons, where one run is the source of all, whether it is a classifier."""
+    if point.study == "icons":
+        return point.family != "CLIP"
     return (point.family == "batch") == (point.source in ("counts", "batch"))
 
 
@@ -139,7 +152,7 @@ def is_shown(point: Point) -> bool:
     """Whether the page has it: of the networks in PyTorch, those that are forecast from SL, or SL itself from counted classes."""
     if point.study == "PyTorch":
         return (point.name, point.source) in (("batch", "sl"), ("counts", "sl"), ("sl", "counts"))
-    return point.recipe in SHOWN
+    return point.study == "icons" or point.recipe in SHOWN
 
 
 def has_learned(point: Point) -> bool:
