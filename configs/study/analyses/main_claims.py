@@ -1,0 +1,299 @@
+"""The main claims: which verdicts pages have, by a rule that was committed before it was applied.
+
+    python configs/study/analyses/main_claims.py
+
+Hundreds of claims of studies are kept with their intervals and verdicts (results/tables). Verdicts on pages are those of the main
+claims alone, which are tested and corrected together (Holm, 1979). The rule:
+
+1. There are five questions (configs/study/README.md). Each has one statistic: the mean accuracy over classes for what to do and
+   which images to collect, and `odds_acc`, the bias, for the others.
+2. A question compares the pairs of kinds that `QUESTIONS` lists: those that its page names in its answer.
+3. Each pair is tested on all kinds of data (characters, photographs, icons) on which the study made for the question has both
+   kinds, with results that are stored with counts by class.
+4. A pair that the study states as a claim on this statistic is tested as stated, with its threshold and margin. Others are
+   tested against 0, with the measure's margin.
+5. A forecast of a recipe that learned (forecast_errors.py) is tested as the study states it: from the source of its own family.
+6. "Under every recipe" is tested by the recipe with the lowest bound (an intersection–union test: Berger, 1982).
+
+A claim is *open* if its corrected verdict is inconclusive. Then the number of pairs (or seeds) follows that would decide a
+difference as large as the one found, at a level of 95 % with a probability of 80 %, by the mean variances of its study.
+
+Writes results/tables/main_claims.tsv, results/main_claims_QUESTION.md for pages, and results/main_claims.md, which counts.
+"""
+
+import collections
+import dataclasses
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from cliptail_jax.claims.judge import evaluate_study
+from cliptail_jax.claims.power import variances_of
+from cliptail_jax.claims.verdicts import (
+    CONTRADICTED,
+    INCONCLUSIVE,
+    NO_EFFECT,
+    SUPPORTED,
+    ClaimResult,
+    correct_for_number,
+    read_claims,
+)
+from cliptail_jax.config.files import find_results, known_archives
+from cliptail_jax.experiments import studies
+from cliptail_jax.host.errors import command_line
+from cliptail_jax.host.files import write_text
+from cliptail_jax.host.text import tsv
+from cliptail_jax.report.claim_tables import difference_of
+from cliptail_jax.report.layout import markdown_table
+from cliptail_jax.results.archive import unpack
+from cliptail_jax.results.claims import Claim
+from cliptail_jax.results.directory import Contents, read_directory
+from cliptail_jax.results.study import by_replicate
+from configs.study.analyses.forecast_errors import has_learned, is_own_family, points_of
+
+BIAS, MEAN = "odds_acc", "mean_per_class"
+RESULTS = Path(__file__).parents[1] / "results"
+CHARACTERS, PHOTOGRAPHS, ICONS = DATA = "characters", "photographs", "icons"
+PAIRS = (2, 4, 8, 16, 32, 64)
+EVERY_RECIPE = "robustness"  # the study whose claims are tested under many recipes
+FORECAST = "The bias of a recipe changes as forecast"
+
+
+class Pair(NamedTuple):
+    """Two kinds of runs that a question compares.
+
+    Attributes:
+        text: the claim, that `higher` exceeds `lower`, or that both are equal.
+        names: the names of the runs in studies where they differ, by study.
+    """
+
+    text: str
+    higher: str
+    lower: str
+    is_equality: bool = False
+    names: dict[str, tuple[str, str]] = {}
+
+
+class Question(NamedTuple):
+    """A question with its statistic, and the pairs of kinds that are compared in some studies."""
+
+    key: str
+    title: str
+    statistic: str
+    pairs: dict[tuple[str, ...], Sequence[Pair]]
+
+
+HEADLINES = (
+    Pair("SL is more biased than CLIP on class names", "sl", "clip", names={"natural": ("sl", "clip_names")}),
+    Pair("SL is more biased than a softmax over the batch's classes", "sl", "batch"),
+    Pair("Counting each class of the batch once leaves more bias than as often as it occurs", "batch", "counts"),
+    Pair("SL is more biased than with adjusted logits", "sl", "adjusted"),
+)
+EQUALITY = Pair(
+    "Counted classes of the batch are as biased as CLIP on class names", "counts", "clip", True,
+    {"natural": ("counts", "clip_names")},
+)  # fmt: skip
+REMEDIES = {
+    "adjusted": "Adjusted logits",
+    "counts": "Counted classes of the batch",
+    "batch": "A softmax over the batch's classes",
+    "ldam": "LDAM",
+    "balanced": "Balanced sampling",
+    "clip_names": "CLIP on class names",
+}
+QUESTIONS = (
+    Question("why", "Why is CLIP less biased?", BIAS, {
+        ("forecast_glyphs_16", "forecast_cifar100", "natural"): (*HEADLINES, EQUALITY),
+        ("doses",): (
+            Pair("Larger batches leave CLIP more biased, at equal images", "images_512", "images_32"),
+            Pair("Larger batches leave CLIP more biased, at equal steps", "steps_512", "steps_32"),
+        ),
+        ("optimizers",): [Pair(f"SGD leaves SL more biased than {name}", "sgd", name.lower())
+                          for name in ("AdamW", "Lion", "Muon")],
+    }),
+    Question("do", "What should I do?", MEAN, {
+        ("remedies_glyphs_lt", "remedies_cifar100_lt", "remedies_icons"): [
+            Pair(f"{name}: more accurate than SL", run, "sl")
+            for run, name in REMEDIES.items()
+        ],
+    }),
+    Question("collect", "Which images should I collect?", MEAN, {
+        ("collect_glyphs", "collect_cifar100"): [
+            Pair(f"With {name}, a plan beats {other}", f"{run}_plan", f"{run}_{lower}")
+            for run, name in (("sl", "SL"), ("adjusted", "adjusted logits"))
+            for lower, other in (("proportional", "collection in proportion by 5 points"),
+                                 ("rarest", "the rarest first by 1 point"))
+        ],
+    }),
+    Question("trust", "Can I trust it?", BIAS, {(EVERY_RECIPE,): HEADLINES}),
+    Question("paper", "What of the paper holds?", BIAS, {
+        ("mechanism_glyphs_16", "natural"): (
+            Pair("Class names leave CLIP more biased than captions", "clip", "clip_captions",
+                 names={"natural": ("clip_names", "clip")}),
+        ),
+        ("natural",): (Pair("Pairs with a class leave CLIP more biased than all pairs", "clip", "clip_all"),),
+        ("noise_glyphs_16",): (
+            Pair("A tenth of wrong captions leaves CLIP more biased", "clip_uniform_10", "clip"),
+        ),
+    }),
+)  # fmt: skip
+ICON_STUDIES = ("natural", "remedies_icons")
+
+
+class MainClaim(NamedTuple):
+    """A main claim: what it answers, on which data and of which study, and its test."""
+
+    question: str
+    text: str
+    study: str
+    result: ClaimResult
+
+    @property
+    def data(self) -> str:
+        return ICONS if self.study in ICON_STUDIES else PHOTOGRAPHS if "cifar" in self.study else CHARACTERS
+
+
+@command_line
+def main(arguments: Sequence[str]) -> None:
+    if arguments:
+        raise SystemExit(__doc__)
+    studies_of_questions = {study for question in QUESTIONS for names in question.pairs for study in names}
+    with tempfile.TemporaryDirectory() as folder:
+        contents = {
+            name: read_directory(unpack(known_archives()[name], Path(folder))) for name in sorted(studies_of_questions)
+        }
+        claims = [claim for question in QUESTIONS for claim in claims_of(question, contents)]
+    corrected = correct_for_number([claim.result for claim in claims])
+    claims = [claim._replace(result=result) for claim, result in zip(claims, corrected)]
+    write_text(RESULTS / "tables" / "main_claims.tsv", tsv(*table_of(claims)))
+    for question in QUESTIONS:
+        of_question = [claim for claim in claims if claim.question == question.key]
+        write_text(RESULTS / f"main_claims_{question.key}.md", lines(rows_of(of_question)))
+    write_text(RESULTS / "main_claims.md", lines(counts_of(claims)))
+
+
+def claims_of(question: Question, contents: dict[str, Contents]) -> Iterator[MainClaim]:
+    """The tested main claims of a question, not yet corrected."""
+    for names, pairs in question.pairs.items():
+        for name in names:
+            if name == EVERY_RECIPE:
+                yield from under_every_recipe(question, pairs)
+                continue
+            stated = {str(number): claim_of(question, pair, contents[name]) for number, pair in enumerate(pairs)}
+            if question.key == "why" and name.startswith("forecast"):
+                stated |= stated_forecasts(name, contents[name])
+            for key, result in tests(contents[name], stated).items():
+                yield MainClaim(question.key, pairs[int(key)].text if key.isdecimal() else FORECAST, name, result)
+
+
+def claim_of(question: Question, pair: Pair, contents: Contents) -> Claim:
+    """The claim of a study on a pair of kinds, as it was stated, or else a new one."""
+    directory = contents.workdir.name
+    higher, lower = pair.names.get(directory, (pair.higher, pair.lower))
+    for claim in contents.study.claims.values():
+        is_same = (claim.statistic, claim.higher, claim.lower) == (question.statistic, higher, lower)
+        if is_same and claim.equal == pair.is_equality and not (claim.condition or claim.reference or claim.set):
+            return claim
+    return Claim(**studies.claim(pair.text, question.statistic, higher, lower, equal=pair.is_equality))
+
+
+def stated_forecasts(name: str, contents: Contents) -> dict[str, Claim]:
+    """The claims of a study that the bias of recipes changes as forecast, from the source of their own family."""
+    learned = {
+        (point.name, point.source) for point in points_of(name, "") if is_own_family(point) and has_learned(point)
+    }
+    texts = {f"The change from {source} to {kind} is as forecast" for kind, source in learned}
+    return {
+        key: claim for key, claim in contents.study.claims.items() if claim.statistic == BIAS and claim.text in texts
+    }
+
+
+def tests(contents: Contents, claims: dict[str, Claim]) -> dict[str, ClaimResult]:
+    study = dataclasses.replace(contents.study, claims=claims)
+    return evaluate_study(study, by_replicate(study, contents.runs))
+
+
+def under_every_recipe(question: Question, pairs: Sequence[Pair]) -> Iterator[MainClaim]:
+    """Each claim under the recipe with the lowest bound, of those under which it could be tested."""
+    results = read_claims(find_results(EVERY_RECIPE)).values()
+    for pair in pairs:
+        of_pair = [
+            result
+            for result in results
+            if result.difference and result.statistic == question.statistic and not (result.reference or result.equal)
+            and (result.higher.partition("-")[0], result.lower.partition("-")[0]) == (pair.higher, pair.lower)
+        ]  # fmt: skip
+        weakest = min(of_pair, key=lambda result: result.interval[1])
+        yield MainClaim(question.key, f"{pair.text}, under every recipe", EVERY_RECIPE, weakest)
+
+
+def verdict_of(claim: MainClaim) -> str:
+    return "open" if claim.result.corrected == INCONCLUSIVE else claim.result.corrected
+
+
+def pairs_to_decide(claim: MainClaim) -> str:
+    """How many pairs or seeds would decide a claim that is open: '' if it is not, or if this is not known."""
+    result = claim.result
+    if verdict_of(claim) != "open" or claim.study == EVERY_RECIPE:
+        return ""
+    variance = variances_of(claim.study, read_claims(find_results(claim.study))).get(result.statistic)
+    if not variance:
+        return ""
+    value = result.difference.value
+    distance = result.margin - abs(value) if result.equal else abs(value - result.threshold)
+    enough = (pairs for pairs in PAIRS if variance.decidable(pairs) <= abs(distance))
+    return str(next(enough, f"more than {PAIRS[-1]}"))
+
+
+def table_of(claims: Sequence[MainClaim]) -> tuple[list[str], list[list[str]]]:
+    header = ["question", "claim", "data", "study", "comparison", "difference [95 %]", "verdict", "before correction",
+              "p-value", "pairs that would decide"]  # fmt: skip
+    rows = []
+    for claim in claims:
+        result = claim.result
+        p_value = f"{result.p_value:.2g}" if result.difference else ""
+        texts = claim.question, claim.text, claim.data, claim.study, result.comparison, difference_of(result).text
+        rows.append([*texts, verdict_of(claim), result.verdict, p_value, pairs_to_decide(claim)])
+    return header, rows
+
+
+def rows_of(claims: Sequence[MainClaim]) -> list[list[str]]:
+    """A row for each claim, with a column for each kind of data; the forecasts of all recipes share one."""
+    data = [name for name in DATA if any(claim.data == name for claim in claims)]
+    rows = [["claim", *data]]
+    for text in dict.fromkeys(claim.text for claim in claims):
+        of_text = [[claim for claim in claims if (claim.text, claim.data) == (text, name)] for name in data]
+        rows.append([text, *map(cell_of, of_text)])
+    return rows
+
+
+def cell_of(claims: Sequence[MainClaim]) -> str:
+    """The verdict and the difference of a claim, or the number of claims by verdict."""
+    if len(claims) > 1:
+        counts = collections.Counter(map(verdict_of, claims))
+        return ", ".join(f"{number} **{verdict}**" for verdict, number in counts.items())
+    if not claims:
+        return ""
+    verdict, difference = verdict_of(claims[0]), difference_of(claims[0].result).text
+    pairs = pairs_to_decide(claims[0])
+    return f"**{verdict}** {difference}" + f" (pairs: {pairs})" * bool(pairs)
+
+
+def counts_of(claims: Sequence[MainClaim]) -> list[list[str]]:
+    """The number of main claims of each question by verdict."""
+    verdicts = SUPPORTED, NO_EFFECT, CONTRADICTED, "open"
+    rows = [["question", "main claims", *verdicts]]
+    for key, title in [*((question.key, question.title) for question in QUESTIONS), ("", "all")]:
+        counts = collections.Counter(verdict_of(claim) for claim in claims if key in ("", claim.question))
+        rows.append([title, str(sum(counts.values())), *(str(counts[verdict]) for verdict in verdicts)])
+    return rows
+
+
+def lines(rows: list[list[str]]) -> str:
+    return "".join(f"{line}\n" for line in markdown_table(rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
