@@ -12,9 +12,8 @@ archives, as after a change of a statistic. A table is between two comments. The
     <!-- table: effect remedies_glyphs_lt remedies_icons -->      ... accuracy and log-odds per decade in one column
     <!-- table: ends remedies_glyphs_lt remedies_icons --> ... head, tail, log-odds per decade
     <!-- table: odds mechanism: sl_adamw clip -->          ... or some of them
-    <!-- table: claims mechanism mechanism_cifar100 -->    the claims of one or several studies
-    <!-- table: claims mechanism: odds_acc head -->        ... on some statistics, or with some keys
-    <!-- table: verdicts -->                               the number of claims of each study by verdict
+    <!-- table: differences mechanism doses -->            the differences that the claims of one or several studies are on
+    <!-- table: differences mechanism: odds_acc head -->   ... of some statistics, or with some keys
     <!-- table: repeated robustness -->                    the claims that a study tests under several recipes
     <!-- table: printed roundings -->                      what an analysis printed to results/roundings.md
     <!-- table: flags used fork -->                        open_clip's flags of some kinds (cliptail_jax/open_clip/flags.py)
@@ -36,7 +35,6 @@ old, in results/tables/old/.
 """
 
 import argparse
-import collections
 import functools
 import re
 import sys
@@ -46,22 +44,14 @@ from pathlib import Path
 from typing import Any
 
 from cliptail_jax.claims.judge import judge
-from cliptail_jax.claims.verdicts import (
-    CONTRADICTED,
-    INCONCLUSIVE,
-    NO_EFFECT,
-    NOT_TESTED,
-    SUPPORTED,
-    ClaimResult,
-    read_claims,
-)
+from cliptail_jax.claims.verdicts import CONTRADICTED, INCONCLUSIVE, NO_EFFECT, SUPPORTED, ClaimResult, read_claims
 from cliptail_jax.config.files import ARCHIVE
 from cliptail_jax.host.files import read_json, write_json, write_text
 from cliptail_jax.host.text import format_number, tsv
 from cliptail_jax.open_clip import flags
 from cliptail_jax.report import catalogue
 from cliptail_jax.report.claim_tables import claim_table, difference_of, repeated_table
-from cliptail_jax.report.layout import LABEL, Column, Row, Table, cell, markdown, markdown_table, text_rows
+from cliptail_jax.report.layout import LABEL, Row, Table, markdown, markdown_table, text_rows
 from cliptail_jax.report.run_tables import table_of_numbers
 from cliptail_jax.report.study import numbers_of_study
 from cliptail_jax.results.archive import unpack, write_archive
@@ -72,6 +62,7 @@ from cliptail_jax.results.study import by_replicate
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "configs/study/results"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "configs").glob("*.md")), *sorted((ROOT / "configs/study").glob("*.md"))]
+VERDICTS = (SUPPORTED, NO_EFFECT, INCONCLUSIVE, CONTRADICTED)
 # Tables of the same runs in several studies: the columns of each with their titles.
 COMPARED = {
     "bias": {"odds_acc": "bias"},
@@ -169,34 +160,17 @@ def estimate(study: str, reference: str) -> float:
     return -value if reference.startswith("-") else value
 
 
-def verdict_table() -> Table:
-    """The number of claims by verdict, and of those with the same verdict when corrected, of each study with results."""
-    titles = ["claims", SUPPORTED, NO_EFFECT, INCONCLUSIVE, CONTRADICTED, NOT_TESTED, "inconclusive when corrected"]
-    rows, total = [], collections.Counter()
-    for path in sorted(RESULTS.glob("*.json")):
-        claims = claims_of(path.stem).values()
-        counts = collections.Counter(claim.verdict.partition(" (")[0] for claim in claims)
-        counts.update({titles[0]: len(claims), titles[-1]: sum(claim.corrected == INCONCLUSIVE for claim in claims)})
-        total += counts
-        rows.append((path.stem, counts))
-    return Table(
-        "study",
-        [Column(title, title) for title in titles],
-        [Row(name, {title: cell(counts[title], "d") for title in titles}) for name, counts in [*rows, ("all", total)]],
-    )
-
-
 def table(kind: str, *words: str) -> list[str]:
     """The lines of a table of this kind on the results named before a colon, with the rows named after it, or all."""
     names, rows = (part.split() for part in " ".join(words).partition(":")[::2])
     if kind in COMPARED:
         return markdown_table(compared_runs(COMPARED[kind], names, rows))
-    if kind == "claims":
-        return markdown_table(compared_claims(names, rows))
-    if kind == "verdicts":
-        return markdown(verdict_table())
+    if kind == "differences":
+        return markdown_table(compared_differences(names, rows))
     if kind == "repeated":
-        return markdown(repeated_table(claims_of(names[0]).values()))
+        repeated = repeated_table(claims_of(names[0]).values())
+        columns = [column for column in repeated.columns if column.key not in VERDICTS]
+        return markdown(repeated._replace(columns=columns))
     if kind == "printed":
         return (RESULTS / f"{names[0]}.md").read_text(encoding="utf-8").splitlines()
     if kind == "flags":
@@ -204,8 +178,7 @@ def table(kind: str, *words: str) -> list[str]:
     if kind == "families":
         return markdown_table(catalogue.families())
     raise SystemExit(
-        f"there is no table '{kind}': it is {', '.join(COMPARED)}, claims, verdicts, repeated, printed, flags or "
-        "families"
+        f"there is no table '{kind}': it is {', '.join(COMPARED)}, differences, repeated, printed, flags or families"
     )
 
 
@@ -223,27 +196,21 @@ def compared_runs(titles: Mapping[str, str], names: Sequence[str], runs: Sequenc
     return rows
 
 
-def compared_claims(names: Sequence[str], keys: Sequence[str]) -> list[list[str]]:
-    """The rows of a table of claims, with a column for each study."""
+def compared_differences(names: Sequence[str], keys: Sequence[str]) -> list[list[str]]:
+    """The rows of a table of the differences of claims, with a column for each study. Verdicts are those of main_claims.py alone."""
     studies = [claims_of(name) for name in names]
-    rows = [["claim", *(map(data_of, names) if len(names) > 1 else ["verdict, difference [95 %]"])]]
+    rows = [["claim", *(map(data_of, names) if len(names) > 1 else ["difference [95 %]"])]]
     for key in dict.fromkeys(key for claims in studies for key in claims):
         of_studies = [claims.get(key) for claims in studies]
         first = next(filter(None, of_studies))
         if not keys or {key, first.statistic} & {*keys}:
-            rows.append([f"{first.text} ({first.quantity})", *map(verdict_cell, of_studies)])
+            differences = [difference_of(claim).text if claim else "" for claim in of_studies]
+            rows.append([f"{first.text} ({first.quantity})", *differences])
     return rows
 
 
 def data_of(study: str) -> str:
     return next(data for end, data in DATA.items() if study.endswith(end))
-
-
-def verdict_cell(claim: ClaimResult | None) -> str:
-    """The verdict and difference of a claim, with the corrected verdict where it differs."""
-    if not claim:
-        return ""
-    return f"**{claim.verdict}** {difference_of(claim).text}{claim.verdict_text.removeprefix(claim.verdict)}"
 
 
 def cell_of(row: Row | None, key: str, title: str) -> str:

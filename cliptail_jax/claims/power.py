@@ -48,11 +48,11 @@ class Variances(NamedTuple):
     study: str
     degrees: int
 
-    def decidable(self, pairs: int) -> float:
-        """The difference whose interval is above 0 with the probability `POWER`, by the normal distribution."""
+    def decidable(self, pairs: int, level: float = LEVEL) -> float:
+        """The difference whose interval of a level is above 0 with the probability `POWER`, by the normal distribution."""
         from scipy.special import ndtri
 
-        return (quantile(LEVEL, np.inf) + float(ndtri(POWER))) * math.sqrt(self.shared + self.of_pair / pairs)
+        return (quantile(level, np.inf) + float(ndtri(POWER))) * math.sqrt(self.shared + self.of_pair / pairs)
 
 
 def published_variances(design: Design) -> dict[str, Variances]:

@@ -1,5 +1,6 @@
 """The tables of results on pages are those of the committed results, and links lead somewhere."""
 
+import csv
 import json
 import re
 import shutil
@@ -55,12 +56,23 @@ def test_a_number_in_prose_is_that_of_the_result_its_comment_names(tmp_path, mon
         update_pages.with_tables("12 images\n<!-- numbers: 1 = made lower -->\n")
 
 
+def test_main_claims_keep_their_verdicts_as_holms_procedure_allows():
+    rows = csv.DictReader((update_pages.RESULTS / "tables/main_claims.tsv").open(encoding="utf-8"), delimiter="\t")
+    rows = sorted(rows, key=lambda row: float(row["p-value"]))
+    allowed = [float(row["p-value"]) <= 0.05 / (len(rows) - rank) for rank, row in enumerate(rows)]
+    kept = allowed.index(False)
+    assert 0 < kept < len(rows)
+    assert [row["verdict"] for row in rows] == [row["before correction"] for row in rows[:kept]] + ["open"] * (
+        len(rows) - kept
+    )
+
+
 def test_tables_are_those_of_the_report(trains, tmp_path, monkeypatch):
     trains[0].update(a=0.8, b=0.0)
     claims = dict(one=claim("odds_acc", "a", "b", margin=0.2), other=claim("tail", "b", "a"))
     run_study(make_seeded_study(2, "a", "b", **claims), tmp_path / "study")
     (page := tmp_path / "page.md").write_text(
-        "<!-- table: groups made -->\n<!-- end -->\n<!-- table: claims made -->\n<!-- end -->\n"
+        "<!-- table: groups made -->\n<!-- end -->\n<!-- table: differences made -->\n<!-- end -->\n"
     )
     monkeypatch.setattr(update_pages, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(update_pages, "PAGES", [page])

@@ -23,7 +23,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from cliptail_jax.claims.verdicts import verdict_of
 from cliptail_jax.config.training import Profile
 from cliptail_jax.curation.variant import open_variant
 from cliptail_jax.formats.frequency_tables import read_frequency, write_frequency
@@ -43,7 +42,6 @@ from cliptail_jax.results.run import Run
 
 KINDS = ("sl", "adjusted")
 COLUMNS = ("class", "images", "available", "examples", *KINDS)
-WITHIN, AT_LEAST = 3.0, 0.7  # points, correlation
 PREDICTION_COLUMNS = ("predicted %", "found %", "found − predicted [95 %]", "Spearman of gains [95 %]")
 TABLES = Path(__file__).parents[1] / "collect"
 
@@ -146,9 +144,6 @@ def judged(base: Base, tables: dict[str, Int[np.ndarray, " class"]], counts: dic
             gain = results.gain_over(counts[f"{kind}_nobody"])
             value, *interval = estimate(mean_rank_correlation, predicted - accuracy, gain)
             gains = format_interval(value, interval, ".2f")
-        if rule == "plan":
-            error = f"**{verdict_of(low, high, margin=WITHIN, equal=True)}** {error}"
-            gains = gains and f"**{verdict_of(*interval, bound=AT_LEAST)}** {gains}"
         rows[name] = [f"{predicted.mean():.1f}", f"{100 * results.accuracy.mean():.1f}", error, gains]
     return rows
 

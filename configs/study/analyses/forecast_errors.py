@@ -8,8 +8,8 @@ results/tables/forecast_errors.tsv, prints some of them, and draws trained again
 another seed. *Error of the change* compares with the run that corresponds to the forecast's source, on the same images: (kind −
 that run) − (forecast − source). `pytorch` are the networks of scripts/examples/long_tail_pytorch.py, each forecast from each other,
 from the tables that `cliptail forecast` wrote. The kinds of `natural` (icons) are forecast from one run with adjusted logits, of
-another seed, which was trained after them. The last rows have the mean absolute errors over kinds whose source has their own
-family: adjusted logits for losses over all classes and sampled vocabularies, counted classes for losses over the batch's classes,
+another seed, which was trained after them. results/forecast_mean_errors.md has the mean absolute errors over kinds whose source
+has their own family: adjusted logits for losses over all classes and sampled vocabularies, counted classes for losses over the batch's classes,
 and CLIP for CLIP. Recipes that did not learn are left out there: their top-1 is less than half of the forecast one.
 """
 
@@ -42,9 +42,17 @@ from configs.study.forecast import judged_kinds
 KEYS = ("odds_acc", "top1", "head", "tail")
 FAMILIES = {"all classes": 0, "batch": 2, "CLIP": 1}  # with their looks
 OUTPUT = Path(__file__).parents[1] / "results" / "tables" / "forecast_errors.tsv"
+MEANS = OUTPUT.parents[1] / "forecast_mean_errors.md"
 # The recipes on the page.
-SHOWN = ("sl", "adjusted:0.5", "vocabulary:70:uniform:128", "vocabulary:70:sqrt:128", "vocabulary:70:linear:128",
-         "batch:128", "batch:32", "counts", "sigmoid")  # fmt: skip
+SHOWN = (
+    "sl",
+    "adjusted:0.5",
+    "vocabulary:70:uniform:128",
+    "vocabulary:70:linear:128",
+    "batch:128",
+    "counts",
+    "sigmoid",
+)
 NATURAL = {"sl": "sl", "batch": "batch:256", "counts": "counts", "clip_names": "clip"}
 PYTORCH = {"sl": "sl", "batch": "batch:64", "counts": "counts", "adjusted": "adjusted:1"}
 TITLES = {"forecast_glyphs_16": "characters", "forecast_cifar100": "photographs", "natural": "icons"}
@@ -77,7 +85,8 @@ def main(arguments: Sequence[str]) -> None:
         points += pytorch_points() if study == "pytorch" else points_of(*study.partition("=")[::2])
     header, *rows = table_of(points)
     write_text(OUTPUT, tsv(header, rows))
-    print("\n".join(markdown_table(table_of([*filter(is_shown, points)], points))))
+    write_text(MEANS, "".join(f"{line}\n" for line in markdown_table(mean_errors(points))))
+    print("\n".join(markdown_table(table_of([*filter(is_shown, points)]))))
     save(draw(points), options.output)
 
 
@@ -149,10 +158,10 @@ def is_own_family(point: Point) -> bool:
 
 
 def is_shown(point: Point) -> bool:
-    """Whether the page has it: of the networks in PyTorch, those that are forecast from SL, or SL itself from counted classes."""
+    """Whether the page has it: some recipes from their own family, and in PyTorch forecasts from SL, and SL's from counted classes."""
     if point.study == "PyTorch":
         return (point.name, point.source) in (("batch", "sl"), ("counts", "sl"), ("sl", "counts"))
-    return point.study == "icons" or point.recipe in SHOWN
+    return point.study == "icons" or point.recipe == "counts" or (point.recipe in SHOWN and is_own_family(point))
 
 
 def has_learned(point: Point) -> bool:
@@ -160,24 +169,28 @@ def has_learned(point: Point) -> bool:
     return point.outcome["top1"] > point.forecast["top1"] / 2
 
 
-def table_of(points: Sequence[Point], all_points: Sequence[Point] = ()) -> list[list[str]]:
-    """A row for each kind and source, and two of mean absolute errors for each study, of all points if they are more."""
-    titles = [MEASURES[key].title for key in KEYS]
-    rows = [["recipe", "from", "prior", *(f"{title}: forecast, trained" for title in titles)]]
+def table_of(points: Sequence[Point]) -> list[list[str]]:
+    """A row for each kind and source."""
+    rows = [["recipe", "from", "prior", *(f"{MEASURES[key].title}: forecast, trained" for key in KEYS)]]
     for point in points:
         cells = [f"{point.forecast[k]:{ROUND[k]}}, {point.outcome[k]:{ROUND[k]}}" for k in KEYS]
         rows.append([f"{point.study}: {point.name}", point.source, f"{point.prior:.2f}", *cells])
-    points = [point for point in all_points or points if is_own_family(point)]
+    return rows
+
+
+def mean_errors(points: Sequence[Point]) -> list[list[str]]:
+    """The mean absolute errors of each study over recipes that learned, of forecasts from their own family, and of changes."""
+    rows = [["data", "recipes", "errors of", *(MEASURES[key].title for key in KEYS)]]
     for study in dict.fromkeys(point.study for point in points):
-        all_of_study = [point for point in points if point.study == study]
+        all_of_study = [point for point in points if point.study == study and is_own_family(point)]
         group = [*filter(has_learned, all_of_study)]
-        number = f"{len(group)} recipes" + f" of {len(all_of_study)}" * (len(group) < len(all_of_study))
+        number = f"{len(group)}" + f" of {len(all_of_study)}" * (len(group) < len(all_of_study))
         for name, errors in (
-            (f"{study}: mean absolute error", [{k: p.outcome[k] - p.forecast[k] for k in KEYS} for p in group]),
-            (f"{study}: ... of the change from the source", [p.errors for p in group]),
+            ("forecasts", [{k: p.outcome[k] - p.forecast[k] for k in KEYS} for p in group]),
+            ("changes from the source", [p.errors for p in group]),
         ):
             means = [np.mean([abs(error[k]) for error in errors]) for k in KEYS]
-            rows.append([name, number, "", *(f"{mean:{ROUND[k]}}" for k, mean in zip(KEYS, means))])
+            rows.append([study, number, name, *(f"{mean:{ROUND[k]}}" for k, mean in zip(KEYS, means))])
     return rows
 
 

@@ -16,7 +16,8 @@ claims alone, which are tested and corrected together (Holm, 1979). The rule:
 6. "Under every recipe" is tested by the recipe with the lowest bound (an intersection–union test: Berger, 1982).
 
 A claim is *open* if its corrected verdict is inconclusive. Then the number of pairs (or seeds) follows that would decide a
-difference as large as the one found, at a level of 95 % with a probability of 80 %, by the mean variances of its study.
+difference as large as the one found, at the level of the correction (Bonferroni, 1936) with a probability of 80 %, by the mean
+variances of its study.
 
 Writes results/tables/main_claims.tsv, results/main_claims_QUESTION.md for pages, and results/main_claims.md, which counts.
 """
@@ -45,6 +46,7 @@ from cliptail_jax.experiments import studies
 from cliptail_jax.host.errors import command_line
 from cliptail_jax.host.files import write_text
 from cliptail_jax.host.text import tsv
+from cliptail_jax.metrics.bootstrap import LEVEL
 from cliptail_jax.report.claim_tables import difference_of
 from cliptail_jax.report.layout import markdown_table
 from cliptail_jax.results.archive import unpack
@@ -54,6 +56,7 @@ from cliptail_jax.results.study import by_replicate
 from configs.study.analyses.forecast_errors import has_learned, is_own_family, points_of
 
 BIAS, MEAN = "odds_acc", "mean_per_class"
+OPEN = "open"
 RESULTS = Path(__file__).parents[1] / "results"
 CHARACTERS, PHOTOGRAPHS, ICONS = DATA = "characters", "photographs", "icons"
 PAIRS = (2, 4, 8, 16, 32, 64)
@@ -143,12 +146,25 @@ ICON_STUDIES = ("natural", "remedies_icons")
 
 
 class MainClaim(NamedTuple):
-    """A main claim: what it answers, on which data and of which study, and its test."""
+    """A main claim.
+
+    Attributes:
+        question: the question that it answers.
+        text: the claim in words.
+        study: the name of the study's results.
+        result: its test.
+        pairs: how many pairs or seeds would decide it, if it is open and this is known; else ''.
+    """
 
     question: str
     text: str
     study: str
     result: ClaimResult
+    pairs: str = ""
+
+    @property
+    def verdict(self) -> str:
+        return OPEN if self.result.corrected == INCONCLUSIVE else self.result.corrected
 
     @property
     def data(self) -> str:
@@ -167,6 +183,7 @@ def main(arguments: Sequence[str]) -> None:
         claims = [claim for question in QUESTIONS for claim in claims_of(question, contents)]
     corrected = correct_for_number([claim.result for claim in claims])
     claims = [claim._replace(result=result) for claim, result in zip(claims, corrected)]
+    claims = [claim._replace(pairs=pairs_to_decide(claim, len(claims))) for claim in claims]
     write_text(RESULTS / "tables" / "main_claims.tsv", tsv(*table_of(claims)))
     for question in QUESTIONS:
         of_question = [claim for claim in claims if claim.question == question.key]
@@ -181,10 +198,10 @@ def claims_of(question: Question, contents: dict[str, Contents]) -> Iterator[Mai
             if name == EVERY_RECIPE:
                 yield from under_every_recipe(question, pairs)
                 continue
-            stated = {str(number): claim_of(question, pair, contents[name]) for number, pair in enumerate(pairs)}
+            tested_claims = {str(number): claim_of(question, pair, contents[name]) for number, pair in enumerate(pairs)}
             if question.key == "why" and name.startswith("forecast"):
-                stated |= stated_forecasts(name, contents[name])
-            for key, result in tests(contents[name], stated).items():
+                tested_claims |= stated_forecasts(name, contents[name])
+            for key, result in tests(contents[name], tested_claims).items():
                 yield MainClaim(question.key, pairs[int(key)].text if key.isdecimal() else FORECAST, name, result)
 
 
@@ -229,21 +246,16 @@ def under_every_recipe(question: Question, pairs: Sequence[Pair]) -> Iterator[Ma
         yield MainClaim(question.key, f"{pair.text}, under every recipe", EVERY_RECIPE, weakest)
 
 
-def verdict_of(claim: MainClaim) -> str:
-    return "open" if claim.result.corrected == INCONCLUSIVE else claim.result.corrected
-
-
-def pairs_to_decide(claim: MainClaim) -> str:
-    """How many pairs or seeds would decide a claim that is open: '' if it is not, or if this is not known."""
+def pairs_to_decide(claim: MainClaim, claims: int) -> str:
+    """How many pairs or seeds would decide an open claim at the corrected level; '' if it is not open, or this is not known."""
     result = claim.result
-    if verdict_of(claim) != "open" or claim.study == EVERY_RECIPE:
-        return ""
     variance = variances_of(claim.study, read_claims(find_results(claim.study))).get(result.statistic)
-    if not variance:
+    if claim.verdict != OPEN or claim.study == EVERY_RECIPE or not variance:
         return ""
-    value = result.difference.value
-    distance = result.margin - abs(value) if result.equal else abs(value - result.threshold)
-    enough = (pairs for pairs in PAIRS if variance.decidable(pairs) <= abs(distance))
+    value, level = result.difference.value, 1 - (1 - LEVEL) / claims
+    distance = abs(result.margin - abs(value) if result.equal else value - result.threshold)
+    more_pairs = (pairs for pairs in PAIRS if pairs > len(result.by_seed))
+    enough = (pairs for pairs in more_pairs if variance.decidable(pairs, level) <= distance)
     return str(next(enough, f"more than {PAIRS[-1]}"))
 
 
@@ -255,7 +267,7 @@ def table_of(claims: Sequence[MainClaim]) -> tuple[list[str], list[list[str]]]:
         result = claim.result
         p_value = f"{result.p_value:.2g}" if result.difference else ""
         texts = claim.question, claim.text, claim.data, claim.study, result.comparison, difference_of(result).text
-        rows.append([*texts, verdict_of(claim), result.verdict, p_value, pairs_to_decide(claim)])
+        rows.append([*texts, claim.verdict, result.verdict, p_value, claim.pairs])
     return header, rows
 
 
@@ -272,21 +284,20 @@ def rows_of(claims: Sequence[MainClaim]) -> list[list[str]]:
 def cell_of(claims: Sequence[MainClaim]) -> str:
     """The verdict and the difference of a claim, or the number of claims by verdict."""
     if len(claims) > 1:
-        counts = collections.Counter(map(verdict_of, claims))
+        counts = collections.Counter(claim.verdict for claim in claims)
         return ", ".join(f"{number} **{verdict}**" for verdict, number in counts.items())
     if not claims:
         return ""
-    verdict, difference = verdict_of(claims[0]), difference_of(claims[0].result).text
-    pairs = pairs_to_decide(claims[0])
-    return f"**{verdict}** {difference}" + f" (pairs: {pairs})" * bool(pairs)
+    claim = claims[0]
+    return f"**{claim.verdict}** {difference_of(claim.result).text}" + f" (pairs: {claim.pairs})" * bool(claim.pairs)
 
 
 def counts_of(claims: Sequence[MainClaim]) -> list[list[str]]:
     """The number of main claims of each question by verdict."""
-    verdicts = SUPPORTED, NO_EFFECT, CONTRADICTED, "open"
+    verdicts = SUPPORTED, NO_EFFECT, CONTRADICTED, OPEN
     rows = [["question", "main claims", *verdicts]]
     for key, title in [*((question.key, question.title) for question in QUESTIONS), ("", "all")]:
-        counts = collections.Counter(verdict_of(claim) for claim in claims if key in ("", claim.question))
+        counts = collections.Counter(claim.verdict for claim in claims if key in ("", claim.question))
         rows.append([title, str(sum(counts.values())), *(str(counts[verdict]) for verdict in verdicts)])
     return rows
 
