@@ -15,6 +15,7 @@ if (Object.keys(data.figures).length) {
   const roots = Object.fromEntries(Object.entries(data.figures).map(([name, id]) => [id, byId("plot-" + name)]));
   const item = {docid: "plots", roots, root_ids: Object.keys(roots)};
   await Bokeh.embed.embed_items({plots: JSON.parse(byId("document").textContent)}, [item]);
+  for (const preview of document.querySelectorAll(".preview")) preview.remove();
   const doc = Bokeh.documents[0];
   model = id => doc.get_model_by_id(id);
   // Tables have the numbers: a keyboard does not stop at each tool of each plot.

@@ -40,6 +40,7 @@ from cliptail_jax.metrics.odds import TICKS, log_odds
 from cliptail_jax.metrics.retrieval import by_decile
 from cliptail_jax.report.comparison import ComparedGroup, ComparedRuns, wrong_predictions
 from cliptail_jax.report.odds import odds_curve
+from cliptail_jax.report.previews import Curve, Preview, preview
 from cliptail_jax.results.run import Run
 
 CurvePoint = tuple[float, float | None]  # of a learning curve: the step, and a value if there is one
@@ -75,6 +76,7 @@ class Plots:
 
     Attributes:
         figures: the plots; those for which there are no numbers are left out.
+        previews: some of them, as SVG.
         descriptions: those of the plots, for those who do not see them.
         of_kind: the objects that show a kind, each with the names of its properties that are the kind's colour.
         points: the source of classes and runs, whose selection chooses classes; None without evaluations.
@@ -86,6 +88,7 @@ class Plots:
     def __init__(self, comparison: ComparedRuns, shows_images: bool = False):
         """With `shows_images`, the page's script `images.js` has training images, which are shown with a class."""
         self.figures: dict[str, Model] = {}
+        self.previews: dict[str, Preview] = {}
         self.descriptions: dict[str, str] = {}
         self.of_kind: dict[str, list[tuple[Model, list[str]]]] = {kind.name: [] for kind in comparison.kinds}
         self.points: ColumnDataSource | None = None
@@ -200,8 +203,8 @@ class Plots:
         plot = self._figure(name, description, SELECTING, height=440, x_axis_type="log", y_axis_type=scale, **shared)
         y = "y" if name == "predictions" else "odds"
         crowded = sum(len(kind.shared) for kind in self._comparison.evaluated) * self._comparison.classes
-        alpha = 0.55 if crowded < 2000 else 0.3 if crowded < 8000 else 0.05
-        markers = []
+        alpha = 0.55 if crowded < 500 else 0.2 if crowded < 2000 else 0.05
+        markers, curves = [], []
         for kind in self._comparison.evaluated:
             evaluations = [evaluation for evaluation in kind.shared.values() if evaluation.frequency is not None]
             if not evaluations:
@@ -221,6 +224,7 @@ class Plots:
             means = group_means(frequency, value)
             x, of_groups = np.maximum(means[0], ZERO), 100 * means[1] if name == "predictions" else log_odds(means[1])
             line = (x, of_groups) if name == "predictions" else odds_curve(frequency, kind.odds_line)
+            curves.append(Curve(kind, (x, of_groups), line))
             lines = [
                 draw(
                     plot,
@@ -237,6 +241,8 @@ class Plots:
                 half = 10 ** (-at_one / per_decade)
                 look = dict(size=16, line_width=3, line_color=kind.look.colour, marker="cross")
                 lines.append(draw(plot, Scatter, dict(x=[half], y=[0]), **look))
+            for renderer in lines:
+                renderer.level = "overlay"  # above the markers of all kinds
             self._shows(kind, *lines)
         plot.toolbar.active_drag = plot.select_one(BoxSelectTool)
         for axis in (plot.xaxis, plot.yaxis) if name == "predictions" else (plot.xaxis,):
@@ -246,7 +252,15 @@ class Plots:
             plot.y_range = Range1d(places[0] - 0.3, places[-1] + 0.3)
             plot.yaxis.ticker = FixedTicker(ticks=places)
             plot.yaxis.major_label_overrides = {place: f"{tick:g}" for place, tick in zip(places, TICKS)}
+            self.previews[name] = preview(curves, plot.yaxis.major_label_overrides)
         else:
+            logarithmic = [
+                curve._replace(means=(x, np.log10(y)), line=(x, np.log10(y)))
+                for curve in curves
+                for x, y in [curve.means]
+            ]
+            numbers = [digit * 10.0**power for power in range(-6, 3) for digit in (1, 2, 5)]
+            self.previews[name] = preview(logarithmic, {math.log10(number): f"{number:g}" for number in numbers})
             even = Span(location=100 / max(self._comparison.classes, 1), dimension="width", line_dash="dotted")
             plot.add_layout(even)
         plot.xaxis.axis_label, plot.yaxis.axis_label = "class frequency", f"{quantity} (%)"
