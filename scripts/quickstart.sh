@@ -5,5 +5,5 @@ source "$(dirname "$0")/setup.sh"
 workdir=runs/quickstart
 cliptail study quickstart --workdir=$workdir --only=sl "$@"
 echo "What other losses will give, by the law (configs/effective_prior.md), before they are trained:"
-cliptail forecast counts adjusted:1 --workdir=$workdir --runs=sl
+cliptail forecast quickstart --workdir=$workdir --runs=sl --output=$workdir/forecasts.tsv
 cliptail study quickstart --workdir=$workdir "$@"

@@ -3,10 +3,12 @@
 import argparse
 import functools
 import shutil
+import sys
 import textwrap
 from collections.abc import Mapping
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from cliptail_jax.config.files import known_configs
 from cliptail_jax.host.errors import UserError
@@ -30,7 +32,7 @@ def forecast_command(options: argparse.Namespace) -> None:
     if options.output:
         inputs = [path for path in (options.logits, options.frequency) if path]
         check_table(options.output, tables.HEADER, "forecasts.tsv", inputs, options.overwrite)
-    recipes = {text: read_recipe(text) for text in options.recipes or DEFAULT_RECIPES}
+    recipes = {name: prior for text in options.recipes or DEFAULT_RECIPES for name, prior in read_recipes(text).items()}
     if options.workdir or options.logits:
         show_forecasts(options, recipes)
     else:
@@ -90,17 +92,35 @@ def check_options(options: argparse.Namespace) -> None:
         raise UserError("--runs are those of a study: give its directory as --workdir")
 
 
-def read_recipe(text: str) -> Prior:
-    """The ψ of a recipe such as 'batch:64', or of a config such as 'sup:data=glyphs_lt'. Raises UserError for another text."""
+def read_recipes(text: str) -> dict[str, Prior]:
+    """The ψ of a recipe such as 'batch:64', of a config such as 'sup:data=glyphs_lt', or of all kinds of a study, by name.
+
+    Kinds of a study without a known ψ are left out, with a note. Raises UserError for another text.
+    """
     name = text.partition(":")[0]
     if is_recipe(text) or not (name in known_configs() or name.endswith(".py")):
-        return prior_of(text)
+        return {text: prior_of(text)}
     # These import JAX, which recipes do not need.
     from cliptail_jax.config.command_line import read_config
+
+    config = read_config(text)
+    if "runs" not in config:
+        return {text: prior_of_config(config)}
+    recipes = {}
+    for run, of_run in config.runs.items():
+        try:
+            recipes[run] = prior_of_config(of_run)
+        except UserError as error:
+            print(f"note: {run} is not forecast: {error}", file=sys.stderr)
+    return recipes
+
+
+def prior_of_config(config: ConfigDict) -> Prior:
+    """The ψ of a config. Raises UserError if it is not known."""
     from cliptail_jax.config.fields import plain as plain_values
     from cliptail_jax.objectives import effective_log_prior
 
-    values = plain_values(read_config(text))
+    values = plain_values(config)
     effective_log_prior(values, np.array([1, 2]))  # an error now, and not after other work
     return functools.partial(effective_log_prior, values)
 

@@ -1,7 +1,7 @@
-"""Forecasts of recipes: their tables, their file, and their picture."""
+"""Forecasts of recipes: their tables, their file, and their picture; and a study's forecasts beside what training gave."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,8 @@ from cliptail_jax.report.predictions import cell_of
 from cliptail_jax.report.style import add_grid, legend_below, styles
 from cliptail_jax.results.group import RunGroup
 
+FORECASTS = "forecasts.tsv"  # in the directory of a study, whose report compares them with its runs
+COMPARED = ("odds_acc", "top1", "tail")
 SHOWN = ("top1", "mean_per_class", "head", "mid", "tail", "odds_acc", "f50")
 BATCHES = 2 ** np.arange(3, 17)  # of the curve of slopes
 HEADER = ("recipe", "prior_per_decade", "share_of_sl", *SHOWN, "odds_acc_low", "odds_acc_high")  # of the file
@@ -64,6 +66,29 @@ def file_text(slopes: Slopes, measures: Measures) -> str:
             numbers += [estimates[key].value for key in SHOWN] + [estimates["odds_acc"].low, estimates["odds_acc"].high]
         rows.append([recipe, *(format_number(float(number), ".4f") for number in numbers)])
     return tsv(HEADER, rows)
+
+
+def compared_table(workdir: Path, groups: Iterable[RunGroup]) -> Table:
+    """The forecasts in a study's directory beside what training gave: a row for each trained kind that was forecast.
+
+    Without a file of forecasts, the table has no rows.
+    """
+    columns = [Column("prior_per_decade", "prior", "slope of the effective log-prior per decade of class frequency")]
+    for key in COMPARED:
+        columns.append(Column(f"{key}_forecast", f"{MEASURES[key].title}: forecast", "before the training"))
+        columns.append(Column(key, f"{MEASURES[key].title}: trained", MEASURES[key].meaning))
+    path = workdir / FORECASTS
+    source, *forecasts = read_forecasts(path).items() if path.exists() else [("", {})]
+    forecasts = dict(forecasts)
+    rows = []
+    for group in groups:
+        if (numbers := forecasts.get(group.name)) and group.evaluations:
+            cells = {"prior_per_decade": cell(numbers["prior_per_decade"], ".2f")}
+            for key in COMPARED:
+                cells[f"{key}_forecast"] = cell(numbers[key], MEASURES[key].format)
+                cells[key] = cell(group.value(key), MEASURES[key].format, group.interval(key) or ())
+            rows.append(Row(group.name, cells))
+    return Table("run", columns, rows, [f"Forecasts are from the logits of {source[0]}."] if rows else [])
 
 
 def draw_forecasts(groups: Mapping[str, RunGroup], model: str) -> Figure:

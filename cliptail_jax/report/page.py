@@ -28,6 +28,7 @@ from cliptail_jax.report.comparison import ComparedRuns, compare, prefixes, wron
 from cliptail_jax.report.confounded import several_factors
 from cliptail_jax.report.embedded import PageImages
 from cliptail_jax.report.findings import Finding, findings, verdict_counts
+from cliptail_jax.report.forecasts import compared_table
 from cliptail_jax.report.layout import shown_in
 from cliptail_jax.report.lead import lead_of
 from cliptail_jax.report.plots import Plots
@@ -191,6 +192,7 @@ def render(
     if not directories[0].study:
         titles[0] = title or titles[0]
     tables = {"runs": page_tables.run_table_of(comparison, bool(rows)), "sets": page_tables.set_table(comparison)}
+    tables["forecasts"] = compared_table(directories[0].workdir, comparison.kinds)
     tables |= {"measures": page_tables.measure_table(comparison), "transfer": transfer_table(transfer)}
     columns = {name: page_tables.columns_of(table) for name, table in tables.items() if table.rows}
     if groups:

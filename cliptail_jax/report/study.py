@@ -6,7 +6,8 @@ from pathlib import Path
 from cliptail_jax.claims.verdicts import ClaimResult, claim_numbers
 from cliptail_jax.host.files import write_json, write_text
 from cliptail_jax.report.claim_tables import claim_table, repeated_table
-from cliptail_jax.report.layout import legend, markdown
+from cliptail_jax.report.forecasts import compared_table
+from cliptail_jax.report.layout import Table, legend, markdown
 from cliptail_jax.report.lead import Lead
 from cliptail_jax.report.pictures import draw_claims, draw_kinds, draw_runs
 from cliptail_jax.report.run_tables import run_numbers, run_table, transfer_table, warnings_of
@@ -41,7 +42,8 @@ def write_report(
         workdir: the study's directory.
     """
     pictures = draw_pictures(study.title, groups, claims, path, "" not in seeds, workdir / "figures")
-    text = report(study, groups, "" not in seeds, claims, lead, seconds) + pictures
+    forecasts = compared_table(workdir, groups.values())
+    text = report(study, groups, "" not in seeds, claims, lead, forecasts, seconds) + pictures
     text += "".join(f"\n![The paper's figure {name}, drawn from {name}.tsv](figures/{name}.png)\n" for name in figures)
     write_text(workdir / "report.md", text)
     by_seed = {seed: {name: numbers_of(run) for name, run in runs.items()} for seed, runs in seeds.items()}
@@ -101,7 +103,9 @@ def draw_pictures(
     return "".join(pictures)
 
 
-def report(study: Study, groups: Groups, has_seeds: bool, claims: Claims, lead: Lead, seconds: float) -> str:
+def report(
+    study: Study, groups: Groups, has_seeds: bool, claims: Claims, lead: Lead, forecasts: Table, seconds: float
+) -> str:
     """The text of the report, without pictures."""
     runs_table, claims_table = run_table([*groups.values()], bool(claims)), claim_table([*claims.values()])
     lines = [
@@ -112,6 +116,8 @@ def report(study: Study, groups: Groups, has_seeds: bool, claims: Claims, lead: 
     lines += [*markdown(runs_table), *(f"\n{note}" for note in runs_table.notes)]
     lines += [f"\n**{name} failed**: {reason}" for name, reason in study.failures.items()]
     lines += [f"\n**{name}**: {text}" for name, text in warnings_of(groups.values()).items()]
+    if forecasts.rows:
+        lines += ["", *markdown(forecasts), f"\n{' '.join([*forecasts.notes, legend(forecasts)])}"]
     if (transfers_table := transfer_table({name: group.transfers for name, group in groups.items()})).rows:
         place = "transfer/report.md of each seed" if has_seeds else "[transfer/report.md](transfer/report.md)"
         lines += ["", *markdown(transfers_table), f"\nMore of the transfer: {place}"]

@@ -12,13 +12,15 @@ from cliptail_jax.results.study import Study
 UNCORRECTED = "*"  # marks a verdict that changes when it is corrected for the number of claims
 
 
-def summary(study: Study, groups: Groups, claims: Claims, lead: Lead, columns: int) -> str:
+def summary(study: Study, groups: Groups, claims: Claims, lead: Lead, forecasts: Table, columns: int) -> str:
     """The results of a study, for a terminal with a number of columns."""
     runs_table, claims_table = run_table([*groups.values()], bool(claims)), claim_table([*claims.values()])
     lines = [study.title]
     for sentences in lead.paragraphs:
         lines += ["", *textwrap.wrap(" ".join(sentences), columns, break_on_hyphens=False, break_long_words=False)]
     lines += ["", *plain(runs_table, columns)]
+    if forecasts.rows:
+        lines += ["", *plain(forecasts, columns), "", *forecasts.notes]
     if (transfers_table := transfer_table({name: group.transfers for name, group in groups.items()})).rows:
         lines += ["", *plain(transfers_table, columns)]
     if (repetitions := repeated_table(claims.values())).rows:

@@ -23,6 +23,7 @@ from cliptail_jax.host.outputs import check_directory
 from cliptail_jax.host.text import shortened_list
 from cliptail_jax.objectives import FIELDS
 from cliptail_jax.parallel.distributed import broadcast_from_first
+from cliptail_jax.report.forecasts import compared_table
 from cliptail_jax.report.lead import lead_of_study
 from cliptail_jax.report.page import PAGE
 from cliptail_jax.report.study import write_report
@@ -301,7 +302,9 @@ def write(
     study = dataclasses.replace(opened_study.study, failures=failures | figure_failures)
     write_report(study, seeds, groups, claims, lead, config.path, figure_names, seconds, workdir)
     opened_study.page.write_report(study, claims)
-    return summary(study, groups, claims, lead, shutil.get_terminal_size().columns), claims, figure_failures
+    forecasts = compared_table(workdir, groups.values())
+    text = summary(study, groups, claims, lead, forecasts, shutil.get_terminal_size().columns)
+    return text, claims, figure_failures
 
 
 def trained_of(configs: RunConfigs, workdir: Path) -> RunConfigs:

@@ -100,6 +100,21 @@ def test_priors_need_no_model(folder, capsys):
     assert line.split() == ["sup:data=glyphs_lt,logit_adjustment=0.5", "1.15", "50"]
 
 
+def test_a_study_stands_for_its_kinds_of_runs(folder, capsys):
+    assert forecast_command(["doses", "quickstart", "--frequency=counts.tsv"]) == 0
+    shown = capsys.readouterr()
+    rows = {line.split()[0]: line.split()[1:] for line in shown.out.splitlines()[2:] if line.split()}
+    assert rows["sl"] == ["2.30", "100"] and {
+        rows[name][1] for name in ("counts", "adjusted", "clip", "images_32")
+    } == {"0"}
+    assert forecast_command(["dino_cifar100_lt", "sl", "--frequency=counts.tsv"]) == 0
+    shown = capsys.readouterr()
+    assert (
+        "note: dino is not forecast: objective='dino' has no known effective log-prior" in shown.err
+        and "dino" not in shown.out
+    )
+
+
 WRONG_COMMANDS = {
     "no frequency": ([], "the class frequency is missing"),
     "no recipe of the model": (["--logits=logits.npz", "--frequency=counts.tsv"], "--logits need the recipe"),

@@ -17,6 +17,7 @@ from cliptail_jax.metrics.bootstrap import Estimate, mean_over_classes
 from cliptail_jax.metrics.measures import MEASURES, Measure, summarize
 from cliptail_jax.report import run_tables as tables
 from cliptail_jax.report.claim_tables import claim_table, repeated_table
+from cliptail_jax.report.forecasts import HEADER
 from cliptail_jax.report.layout import Column
 from cliptail_jax.report.page import write_page
 from cliptail_jax.report.page_tables import columns_of
@@ -364,3 +365,22 @@ def test_a_verdict_that_does_not_hold_with_all_others_is_marked():
     verdicts = [line.split("]")[1].split()[0] for line in lines[1:] if "]" in line]
     assert verdicts == ["supported*", "supported", *["inconclusive"] * 3]
     assert lines[-1] == "* inconclusive when corrected for the number of claims"
+
+
+def test_a_studys_report_has_its_forecasts_beside_what_training_gave(trains, tmp_path, capsys):
+    trains[0].update(a=0.8, b=0.0)
+    study = make_seeded_study(2, "a", "b", one=claim("odds_acc", "a", "b"))
+    run_study(study, tmp_path)
+    assert "forecast" not in (tmp_path / "report.md").read_text()
+    numbers = {"a": 2.5, "b": 1.25, "c": 0.0}  # from the logits of a
+    lines = ["\t".join(HEADER), *("\t".join([name, *[f"{x}"] * (len(HEADER) - 1)]) for name, x in numbers.items())]
+    (tmp_path / "forecasts.tsv").write_text("\n".join(lines) + "\n")
+    run_study(study, tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    runs, forecasts = text.split("| run | prior |")
+    (row,) = table_rows(f"| run | prior |{forecasts}", "run")
+    odds = rows_by_name(runs, "run")["b"]["odds_acc [95 %]"]
+    assert (row["run"], row["prior"], row["odds_acc: forecast"]) == ("b", "1.25", "1.25") and row[
+        "odds_acc: trained"
+    ] == odds
+    assert "odds_acc: forecast" in write_page(tmp_path).read_text()
