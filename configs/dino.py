@@ -55,7 +55,7 @@ def get_config(arg: str = ""):
 def small(config, args: arguments.Arguments):
     """Two crops of 32 pixels in small batches, which learn more in equal time than local crops and larger batches.
 
-    configs/study/dino_cifar100_lt.md lists what else was tried. Runs with and without a sample of prototypes have the same recipe.
+    configs/study/old_results.md lists what else was tried. Runs with and without a sample of prototypes have the same recipe.
     """
     config.update(training.small_images(args, bool(config.data.profile.name)))
     config.total_epochs = 25

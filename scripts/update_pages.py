@@ -7,10 +7,10 @@ numbers in NAME.json, and writes the tables of all pages from these. With --arch
 archives, as after a change of a statistic. A table is between two comments. The first one defines it:
 
     <!-- table: groups quickstart -->                      the runs of a study: accuracy, also of head and tail, log-odds per decade
-    <!-- table: odds mechanism mechanism_cifar100 -->      the same runs in several studies: accuracy, log-odds per decade, f50
+    <!-- table: odds mechanism mechanism_cifar100 -->      the same runs in several studies: accuracy, log-odds per decade
     <!-- table: bias mechanism mechanism_cifar100 -->      ... log-odds per decade alone
     <!-- table: effect remedies_glyphs_lt remedies_icons -->      ... accuracy and log-odds per decade in one column
-    <!-- table: ends remedies_glyphs_lt remedies_icons --> ... head, tail, log-odds per decade
+    <!-- table: ends remedies_glyphs_lt remedies_icons --> ... head, tail and log-odds per decade in one column
     <!-- table: odds mechanism: sl_adamw clip -->          ... or some of them
     <!-- table: differences mechanism doses -->            the differences that the claims of one or several studies are on
     <!-- table: differences mechanism: odds_acc head -->   ... of some statistics, or with some keys
@@ -67,8 +67,8 @@ VERDICTS = (SUPPORTED, NO_EFFECT, INCONCLUSIVE, CONTRADICTED)
 COMPARED = {
     "bias": {"odds_acc": "bias"},
     "effect": {"top1 odds_acc": "top-1 %, bias"},
-    "ends": {"head": "head", "tail": "tail", "odds_acc": "bias"},
-    "odds": {"top1": "top-1 %", "odds_acc": "odds_acc [95 %]", "f50": "f50"},
+    "ends": {"head tail odds_acc": "head, tail, bias"},
+    "odds": {"top1": "top-1 %", "odds_acc": "odds_acc [95 %]"},
     "groups": {"top1": "top-1 %", "head": "head", "tail": "tail", "odds_acc": "odds_acc [95 %]"},
 }
 DATA = {

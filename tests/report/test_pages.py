@@ -94,7 +94,7 @@ def test_tables_are_those_of_the_report(trains, tmp_path, monkeypatch):
     update_pages.main([])
     row = next(line for line in page.read_text().splitlines() if line.startswith("| a |"))
     _, *cells = (cell.strip() for cell in row.strip("|").split("|"))
-    assert cells[:3] == cells[3:]
+    assert cells[:2] == cells[2:]
     bias = json.loads((tmp_path / "results/made.json").read_text())["bias"]["a"]["odds_acc"]
     assert cells[1].startswith(f"{bias['value']:.2f} [{bias['low']:.2f}, ")
 

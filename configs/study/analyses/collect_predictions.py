@@ -42,7 +42,7 @@ from cliptail_jax.results.run import Run
 
 KINDS = ("sl", "adjusted")
 COLUMNS = ("class", "images", "available", "examples", *KINDS)
-PREDICTION_COLUMNS = ("predicted %", "found %", "found − predicted [95 %]", "Spearman of gains [95 %]")
+PREDICTION_COLUMNS = ("predicted, found %", "found − predicted [95 %]", "Spearman of gains [95 %]")
 TABLES = Path(__file__).parents[1] / "collect"
 
 
@@ -144,7 +144,7 @@ def judged(base: Base, tables: dict[str, Int[np.ndarray, " class"]], counts: dic
             gain = results.gain_over(counts[f"{kind}_nobody"])
             value, *interval = estimate(mean_rank_correlation, predicted - accuracy, gain)
             gains = format_interval(value, interval, ".2f")
-        rows[name] = [f"{predicted.mean():.1f}", f"{100 * results.accuracy.mean():.1f}", error, gains]
+        rows[name] = [f"{predicted.mean():.1f}, {100 * results.accuracy.mean():.1f}", error, gains]
     return rows
 
 
