@@ -30,7 +30,7 @@ def jax_values():
     values = {
         "z": jnp.asarray(LOGITS),
         "y": jnp.asarray(LABELS),
-        "counts": COUNTS,
+        "n": COUNTS,
         "classes": CLASSES,
         "vocabulary": np.arange(CLASSES) < 4,
         "cosines": jnp.tanh(LOGITS),
@@ -43,7 +43,7 @@ def jax_values():
 
 def test_the_code_for_jax_gives_finite_losses():
     values = jax_values()
-    names = ("adjusted", "counted", "batch", "groups", "sampled", "ldam", "focal", "clip", "siglip")
+    names = ("adjusted", "counts", "batch", "groups", "sampled", "ldam", "focal", "clip", "siglip")
     assert all(np.isfinite(float(values[name])) for name in names) and values["weights"].shape == LABELS.shape
     np.testing.assert_allclose(values["z_new"], LOGITS - np.log(COUNTS / COUNTS.sum()), rtol=1e-5)
 
@@ -52,12 +52,12 @@ def test_the_losses_in_pytorch_are_ours():
     torch = pytest.importorskip("torch", reason="torch, of the extra parity, is not installed")
     z = torch.tensor(LOGITS, requires_grad=True)
     training_labels = torch.tensor(np.repeat(np.arange(CLASSES), COUNTS))
-    values = {"z": z, "y": torch.tensor(LABELS), "training_labels": training_labels}
+    values = {"z": z, "y": torch.tensor(LABELS), "training_labels": training_labels, "classes": CLASSES}
     exec(code("PyTorch"), values)
     ours = jax_values()
     functions = {
         "adjusted": lambda f: losses.softmax_with_prior(f, jnp.asarray(LABELS), COUNTS).mean(),
-        "counted": lambda f: losses.batch_softmax(f, jnp.asarray(LABELS)).mean(),
+        "counts": lambda f: losses.batch_softmax(f, jnp.asarray(LABELS)).mean(),
         "batch": lambda f: losses.batch_softmax(f, jnp.asarray(LABELS), counted=False).mean(),
     }
     for name, function in functions.items():

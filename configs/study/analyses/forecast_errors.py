@@ -158,9 +158,9 @@ def is_own_family(point: Point) -> bool:
 
 
 def is_shown(point: Point) -> bool:
-    """Whether the page has it: some recipes from their own family, and in PyTorch forecasts from SL, and SL's from counted classes."""
+    """Whether the page has it: some recipes, from their own family, and counted classes and all kinds on icons from adjusted logits."""
     if point.study == "PyTorch":
-        return (point.name, point.source) in (("batch", "sl"), ("counts", "sl"), ("sl", "counts"))
+        return is_own_family(point)
     return point.study == "icons" or point.recipe == "counts" or (point.recipe in SHOWN and is_own_family(point))
 
 
