@@ -2,6 +2,7 @@
 
     cliptail study remainder --workdir=runs/remainder
     cliptail study remainder:data=cifar100 --workdir=runs/remainder_cifar100
+    cliptail study remainder:tower=runs/natural/seed_2/adjusted --workdir=runs/remainder_pretrained
 
 SL adds log p(class) to the logits; adjusted logits add nothing, and leave a remainder (configs/effective_prior.md). All runs have
 classes of 500 to 5 images per epoch, at three lengths of training, in two mirrored pairs:
@@ -10,6 +11,9 @@ classes of 500 to 5 images per epoch, at three lengths of training, in two mirro
     fresh       adjusted logits; every epoch draws other images, from 500 of each class, as often as under the long tail
     repeated    the images of the long tail, repeated so that all classes are seen equally often (balanced sampling)
     sl          SL, for comparison
+
+With `tower=RUN`, two kinds at the second length compare adjusted logits from random weights (`tail`) and from the image tower of a run
+on other images (`pretrained`), such as icons, whose classes are others, too.
 
 With equally many images of all classes there is no frequency to be biased towards. At the second length, two runs try to lower the
 remainder on the same images: `augmented`, with crops of half to all of the area, and `decayed`, with five times the weight decay.
@@ -27,6 +31,7 @@ FIRST_SEED = 36  # no study on these data has it
 LENGTHS = {"glyphs_16": (8, 16, 32), "cifar100": (15, 30, 60)}  # epochs
 ARMS = ("tail", "fresh", "repeated", "sl")
 CROPS, DECAY = (0.5, 1.0), 5
+PRETRAINED = "A tower that is pre-trained on other images lowers the remainder"
 NAMES = {
     "tail": "adjusted logits",
     "fresh": "adjusted logits, fresh images",
@@ -38,15 +43,27 @@ NAMES = {
 
 
 def get_config(arg: str = ""):
-    args = arguments.read_only(arg, "data")
+    args = arguments.read_only(arg, "data", "tower")
     data = arguments.choice(args, "data", tuple(LENGTHS))
     source, lengths = studies.LONG_TAILED[data], LENGTHS[data]
+    if tower := args.get("tower"):
+        return pretrained_tower(source, tower, lengths[1])
     arms = {f"{arm}_{epochs}": (arm, epochs) for epochs in lengths for arm in ARMS}
     arms |= {f"{arm}_{lengths[1]}": (arm, lengths[1]) for arm in ("augmented", "decayed")}
     runs = {run: config_of(source, *values) for run, values in arms.items()}
     names = {run: f"{NAMES[arm]}, {epochs} epochs" for run, (arm, epochs) in arms.items()}
     title = f"What remains without a prior, on long-tailed {source['name']}"
     return studies.study(title, runs, stated_claims(lengths), FIRST_SEED, seeds=4, counterbalanced=True, names=names)
+
+
+def pretrained_tower(source: studies.ClaimFields, tower: str, epochs: int):
+    """Adjusted logits with the image tower of another run, whose directory is `tower`, and with a random one."""
+    runs = {name: config_of(source, "tail", epochs) for name in ("tail", "pretrained")}
+    runs["pretrained"].image.init = tower
+    claims = studies.claims_on(("odds_acc",), {"pretrained": (PRETRAINED, "tail", "pretrained")})
+    names = {"tail": NAMES["tail"], "pretrained": "adjusted logits, pre-trained tower"}
+    title = f"A pre-trained tower and what remains without a prior, on long-tailed {source['name']}"
+    return studies.study(title, runs, claims, FIRST_SEED, seeds=4, counterbalanced=True, names=names)
 
 
 def config_of(source: studies.ClaimFields, arm: str, epochs: int) -> ConfigDict:
