@@ -90,18 +90,18 @@ class Question(NamedTuple):
 
 HEADLINES = (
     Pair("SL is more biased than CLIP on class names", "sl", "clip", names={"natural": ("sl", "clip_names")}),
-    Pair("SL is more biased than a softmax over the batch's classes", "sl", "batch"),
-    Pair("Counting each class of the batch once leaves more bias than as often as it occurs", "batch", "counts"),
+    Pair("SL is more biased than `batch`", "sl", "batch"),
+    Pair("`batch` is more biased than `counts`", "batch", "counts"),
     Pair("SL is more biased than with adjusted logits", "sl", "adjusted"),
 )
 EQUALITY = Pair(
-    "Counted classes of the batch are as biased as CLIP on class names", "counts", "clip", True,
+    "`counts` is as biased as CLIP on class names", "counts", "clip", True,
     {"natural": ("counts", "clip_names")},
 )  # fmt: skip
 REMEDIES = {
     "adjusted": "Adjusted logits",
-    "counts": "Counted classes of the batch",
-    "batch": "A softmax over the batch's classes",
+    "counts": "`counts`",
+    "batch": "`batch`",
     "ldam": "LDAM",
     "balanced": "Balanced sampling",
     "clip_names": "CLIP on class names",
