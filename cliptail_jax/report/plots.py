@@ -224,7 +224,11 @@ class Plots:
             means = group_means(frequency, value)
             x, of_groups = np.maximum(means[0], ZERO), 100 * means[1] if name == "predictions" else log_odds(means[1])
             line = (x, of_groups) if name == "predictions" else odds_curve(frequency, kind.odds_line)
-            curves.append(Curve(kind, (x, of_groups), line))
+            curve = Curve(kind, (x, of_groups), line)
+            if name == "predictions":
+                with np.errstate(divide="ignore"):  # of groups that are never predicted
+                    curve = Curve(kind, *[(x, np.log10(of_groups))] * 2)
+            curves.append(curve)
             lines = [
                 draw(
                     plot,
@@ -254,13 +258,8 @@ class Plots:
             plot.yaxis.major_label_overrides = {place: f"{tick:g}" for place, tick in zip(places, TICKS)}
             self.previews[name] = preview(curves, plot.yaxis.major_label_overrides)
         else:
-            logarithmic = [
-                curve._replace(means=(x, np.log10(y)), line=(x, np.log10(y)))
-                for curve in curves
-                for x, y in [curve.means]
-            ]
             numbers = [digit * 10.0**power for power in range(-6, 3) for digit in (1, 2, 5)]
-            self.previews[name] = preview(logarithmic, {math.log10(number): f"{number:g}" for number in numbers})
+            self.previews[name] = preview(curves, {math.log10(number): f"{number:g}" for number in numbers})
             even = Span(location=100 / max(self._comparison.classes, 1), dimension="width", line_dash="dotted")
             plot.add_layout(even)
         plot.xaxis.axis_label, plot.yaxis.axis_label = "class frequency", f"{quantity} (%)"

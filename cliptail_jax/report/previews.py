@@ -38,10 +38,12 @@ def preview(curves: Sequence[Curve], y_ticks: Mapping[float, str]) -> Preview:
     """Scale curves with a logarithmic x axis. `y_ticks` are the numbers at places of y; those outside of the data are left out."""
     log_x = np.concatenate([np.log10(x) for curve in curves for x in (curve.means[0], curve.line[0])])
     y = np.concatenate([values for curve in curves for values in (curve.means[1], curve.line[1])])
-    y = y[np.isfinite(y)]  # a regression may be undefined
+    y = y[np.isfinite(y)]
     x_low, x_high, y_low, y_high = log_x.min(), log_x.max(), y.min(), y.max()
 
     def places(x: np.ndarray, y: np.ndarray) -> list[tuple[float, float]]:
+        """The places of points, without those at no finite y: of no predictions, or of an undefined regression."""
+        x, y = x[np.isfinite(y)], y[np.isfinite(y)]
         across = EDGE + GAP + (WIDTH - EDGE - 2 * GAP) * (x - x_low) / max(x_high - x_low, 1e-9)
         down = GAP + (HEIGHT - EDGE - 2 * GAP) * (y_high - y) / max(y_high - y_low, 1e-9)
         return [*zip(across.round(1).tolist(), down.round(1).tolist())]
@@ -52,10 +54,7 @@ def preview(curves: Sequence[Curve], y_ticks: Mapping[float, str]) -> Preview:
     y_ticks = [(place, y_ticks[value]) for (_, place), value in zip(places(np.array(values), np.array(values)), values)]
     shown_curves = []
     for kind, means, line in curves:
-        path = (
-            "M" + " L".join(f"{x} {y}" for x, y in places(np.log10(line[0]), line[1]))
-            if np.isfinite(line[1]).all()
-            else ""
-        )
+        points = [f"{x} {y}" for x, y in places(np.log10(line[0]), line[1])]
+        path = "M" * bool(points) + " L".join(points)
         shown_curves.append((kind, places(np.log10(means[0]), means[1]), path))
     return Preview(x_ticks, y_ticks, shown_curves)
