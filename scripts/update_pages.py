@@ -58,6 +58,7 @@ from cliptail_jax.results.archive import unpack, write_archive
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.group import groups_of
 from cliptail_jax.results.study import by_replicate
+from configs.study.analyses.data_names import data_of
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "configs/study/results"
@@ -71,12 +72,6 @@ COMPARED = {
     "odds": {"top1": "top-1 %", "odds_acc": "odds_acc [95 %]"},
     "groups": {"top1": "top-1 %", "head": "head", "tail": "tail", "odds_acc": "odds_acc [95 %]"},
 }
-DATA = {
-    "_cifar100": "photographs",
-    "_cifar100_lt": "photographs",
-    "_icons": "icons",
-    "": "characters",
-}  # of studies that tables compare, by the end of their names
 TABLE = re.compile(r"(<!-- table: ([^\n]+) -->\n).*?<!-- end -->", re.DOTALL)
 NUMBERS = re.compile(
     r"(?P<text>(?:(?!\n\n|\n *- |<!--).)*)<!-- numbers: (?P<sources>[^>]+?) -->", re.DOTALL
@@ -207,10 +202,6 @@ def compared_differences(names: Sequence[str], keys: Sequence[str]) -> list[list
             differences = [difference_of(claim).text if claim else "" for claim in of_studies]
             rows.append([f"{first.text} ({first.quantity})", *differences])
     return rows
-
-
-def data_of(study: str) -> str:
-    return next(data for end, data in DATA.items() if study.endswith(end))
 
 
 def cell_of(row: Row | None, key: str, title: str) -> str:

@@ -107,9 +107,9 @@ def read_recipes(text: str) -> dict[str, Prior]:
     if "runs" not in config:
         return {text: prior_of_config(config)}
     recipes = {}
-    for run, of_run in config.runs.items():
+    for run, run_config in config.runs.items():
         try:
-            recipes[run] = prior_of_config(of_run)
+            recipes[run] = prior_of_config(run_config)
         except UserError as error:
             print(f"note: {run} is not forecast: {error}", file=sys.stderr)
     return recipes

@@ -6,7 +6,6 @@ from pathlib import Path
 from cliptail_jax.claims.verdicts import ClaimResult, claim_numbers
 from cliptail_jax.host.files import write_json, write_text
 from cliptail_jax.report.claim_tables import claim_table, repeated_table
-from cliptail_jax.report.forecasts import compared_table
 from cliptail_jax.report.layout import Table, legend, markdown
 from cliptail_jax.report.lead import Lead
 from cliptail_jax.report.pictures import draw_claims, draw_kinds, draw_runs
@@ -26,6 +25,7 @@ def write_report(
     groups: Groups,
     claims: Claims,
     lead: Lead,
+    forecasts: Table,
     path: Sequence[str],
     figures: Sequence[str],
     seconds: float,
@@ -36,13 +36,13 @@ def write_report(
     Args:
         seeds: the trained runs by the names of their directories; the only one of a study without seeds is ''.
         lead: the lines above the tables.
+        forecasts: what was forecast of the runs, beside what training gave.
         path: names of runs, if the study compares them as steps of a path.
         figures: names of the paper's figures that have been drawn in `workdir`/figures.
         seconds: duration of this call.
         workdir: the study's directory.
     """
     pictures = draw_pictures(study.title, groups, claims, path, "" not in seeds, workdir / "figures")
-    forecasts = compared_table(workdir, groups.values())
     text = report(study, groups, "" not in seeds, claims, lead, forecasts, seconds) + pictures
     text += "".join(f"\n![The paper's figure {name}, drawn from {name}.tsv](figures/{name}.png)\n" for name in figures)
     write_text(workdir / "report.md", text)

@@ -300,9 +300,9 @@ def write(
     claims, lead = evaluate_study(opened_study.study, by_replicate), lead_of_study(opened_study.study, by_replicate)
     figure_names, figure_failures = draw_figures(config.figures, seeds, workdir)
     study = dataclasses.replace(opened_study.study, failures=failures | figure_failures)
-    write_report(study, seeds, groups, claims, lead, config.path, figure_names, seconds, workdir)
-    opened_study.page.write_report(study, claims)
     forecasts = compared_table(workdir, groups.values())
+    write_report(study, seeds, groups, claims, lead, forecasts, config.path, figure_names, seconds, workdir)
+    opened_study.page.write_report(study, claims)
     text = summary(study, groups, claims, lead, forecasts, shutil.get_terminal_size().columns)
     return text, claims, figure_failures
 

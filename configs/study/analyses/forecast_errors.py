@@ -34,9 +34,10 @@ from cliptail_jax.report.forecasts import read_forecasts
 from cliptail_jax.report.layout import markdown_table
 from cliptail_jax.report.style import add_grid, legend_below, save, style
 from cliptail_jax.results.archive import unpack
-from cliptail_jax.results.directory import read_directory
+from cliptail_jax.results.directory import Contents, read_directory
 from cliptail_jax.results.group import groups_of
 from cliptail_jax.results.study import by_replicate
+from configs.study.analyses.data_names import ICONS, data_of
 from configs.study.forecast import judged_kinds
 
 KEYS = ("odds_acc", "top1", "head", "tail")
@@ -55,7 +56,6 @@ SHOWN = (
 )
 NATURAL = {"sl": "sl", "batch": "batch:256", "counts": "counts", "clip_names": "clip"}
 PYTORCH = {"sl": "sl", "batch": "batch:64", "counts": "counts", "adjusted": "adjusted:1"}
-TITLES = {"forecast_glyphs_16": "characters", "forecast_cifar100": "photographs", "natural": "icons"}
 FACES = ("full", "none", "left", "right")  # how markers of each study are filled
 ROUND = {"odds_acc": ".2f", "top1": ".1f", "head": ".1f", "tail": ".1f"}
 
@@ -81,11 +81,16 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--output", type=Path, required=True, help="the picture")
     options = parser.parse_args(arguments)
     points = []
-    for study in options.studies:
-        points += pytorch_points() if study == "pytorch" else points_of(*study.partition("=")[::2])
+    with tempfile.TemporaryDirectory() as folder:
+        for name, _, workdir in (study.partition("=") for study in options.studies):
+            if name == "pytorch":
+                points += pytorch_points()
+                continue
+            directory = Path(workdir) if workdir else unpack(known_archives()[name], Path(folder))
+            points += points_of(name, read_directory(directory))
     header, *rows = table_of(points)
     write_text(OUTPUT, tsv(header, rows))
-    write_text(MEANS, "".join(f"{line}\n" for line in markdown_table(mean_errors(points))))
+    write_text(MEANS, "\n".join([*markdown_table(mean_errors(points)), ""]))
     print("\n".join(markdown_table(table_of([*filter(is_shown, points)]))))
     save(draw(points), options.output)
 
@@ -112,12 +117,10 @@ def judged_kinds_of(study: str) -> list[Judged]:
     ]
 
 
-def points_of(study: str, workdir: str) -> list[Point]:
-    """The kinds of a study, from its archive or a work directory."""
-    with tempfile.TemporaryDirectory() as folder:
-        contents = read_directory(Path(workdir) if workdir else unpack(known_archives()[study], Path(folder)))
-        groups = groups_of(by_replicate(contents.study, contents.runs))
-        values = {run: {key: group.value(key) for key in KEYS} for run, group in groups.items() if group.evaluations}
+def points_of(study: str, contents: Contents) -> list[Point]:
+    """The kinds of a study with the contents of its directory."""
+    groups = groups_of(by_replicate(contents.study, contents.runs))
+    values = {run: {key: group.value(key) for key in KEYS} for run, group in groups.items() if group.evaluations}
     points = []
     for run, name, recipe, base, table in judged_kinds_of(study):
         if run not in values or base not in values:
@@ -126,7 +129,7 @@ def points_of(study: str, workdir: str) -> list[Point]:
         forecast, source = forecasts[recipe], forecasts[base]
         errors = {k: values[run][k] - values[base][k] - (forecast[k] - source[k]) for k in KEYS}
         fields = name, recipe, family_of(run, base), base, forecast["prior_per_decade"]
-        points.append(Point(TITLES[study], *fields, forecast, values[run], errors))
+        points.append(Point(data_of(study), *fields, forecast, values[run], errors))
     return points
 
 
@@ -152,7 +155,7 @@ def family_of(run: str, base: str) -> str:
 
 def is_own_family(point: Point) -> bool:
     """Whether its source has the loss of its family; on icons, where one run is the source of all, whether it is a classifier."""
-    if point.study == "icons":
+    if point.study == ICONS:
         return point.family != "CLIP"
     return (point.family == "batch") == (point.source in ("counts", "batch"))
 
@@ -161,7 +164,7 @@ def is_shown(point: Point) -> bool:
     """Whether the page has it: some recipes, from their own family, and counted classes and all kinds on icons from adjusted logits."""
     if point.study == "PyTorch":
         return is_own_family(point)
-    return point.study == "icons" or point.recipe == "counts" or (point.recipe in SHOWN and is_own_family(point))
+    return point.study == ICONS or point.recipe == "counts" or (point.recipe in SHOWN and is_own_family(point))
 
 
 def has_learned(point: Point) -> bool:

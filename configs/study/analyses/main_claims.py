@@ -53,12 +53,12 @@ from cliptail_jax.results.archive import unpack
 from cliptail_jax.results.claims import Claim
 from cliptail_jax.results.directory import Contents, read_directory
 from cliptail_jax.results.study import by_replicate
+from configs.study.analyses.data_names import CHARACTERS, ICONS, PHOTOGRAPHS, data_of
 from configs.study.analyses.forecast_errors import has_learned, is_own_family, points_of
 
 BIAS, MEAN = "odds_acc", "mean_per_class"
 OPEN = "open"
 RESULTS = Path(__file__).parents[1] / "results"
-CHARACTERS, PHOTOGRAPHS, ICONS = DATA = "characters", "photographs", "icons"
 PAIRS = (2, 4, 8, 16, 32, 64)
 EVERY_RECIPE = "robustness"  # the study whose claims are tested under many recipes
 FORECAST = "The bias of a recipe changes as forecast"
@@ -142,7 +142,6 @@ QUESTIONS = (
         ),
     }),
 )  # fmt: skip
-ICON_STUDIES = ("natural", "remedies_icons")
 
 
 class MainClaim(NamedTuple):
@@ -168,7 +167,7 @@ class MainClaim(NamedTuple):
 
     @property
     def data(self) -> str:
-        return ICONS if self.study in ICON_STUDIES else PHOTOGRAPHS if "cifar" in self.study else CHARACTERS
+        return data_of(self.study)
 
 
 @command_line
@@ -186,8 +185,8 @@ def main(arguments: Sequence[str]) -> None:
     claims = [claim._replace(pairs=pairs_to_decide(claim, len(claims))) for claim in claims]
     write_text(RESULTS / "tables" / "main_claims.tsv", tsv(*table_of(claims)))
     for question in QUESTIONS:
-        of_question = [claim for claim in claims if claim.question == question.key]
-        write_text(RESULTS / f"main_claims_{question.key}.md", lines(rows_of(of_question)))
+        rows = rows_of([claim for claim in claims if claim.question == question.key])
+        write_text(RESULTS / f"main_claims_{question.key}.md", lines(rows))
     write_text(RESULTS / "main_claims.md", lines(counts_of(claims)))
 
 
@@ -198,11 +197,11 @@ def claims_of(question: Question, contents: dict[str, Contents]) -> Iterator[Mai
             if name == EVERY_RECIPE:
                 yield from under_every_recipe(question, pairs)
                 continue
-            tested_claims = {str(number): claim_of(question, pair, contents[name]) for number, pair in enumerate(pairs)}
-            if question.key == "why" and name.startswith("forecast"):
-                tested_claims |= stated_forecasts(name, contents[name])
-            for key, result in tests(contents[name], tested_claims).items():
-                yield MainClaim(question.key, pairs[int(key)].text if key.isdecimal() else FORECAST, name, result)
+            claims_on_pairs = {pair.text: claim_of(question, pair, contents[name]) for pair in pairs}
+            forecasts = question.key == "why" and name.startswith("forecast")
+            stated_claims = stated_forecasts(name, contents[name]) if forecasts else {}
+            for key, result in tests(contents[name], claims_on_pairs | stated_claims).items():
+                yield MainClaim(question.key, FORECAST if key in stated_claims else key, name, result)
 
 
 def claim_of(question: Question, pair: Pair, contents: Contents) -> Claim:
@@ -219,7 +218,7 @@ def claim_of(question: Question, pair: Pair, contents: Contents) -> Claim:
 def stated_forecasts(name: str, contents: Contents) -> dict[str, Claim]:
     """The claims of a study that the bias of recipes changes as forecast, from the source of their own family."""
     learned = {
-        (point.name, point.source) for point in points_of(name, "") if is_own_family(point) and has_learned(point)
+        (point.name, point.source) for point in points_of(name, contents) if is_own_family(point) and has_learned(point)
     }
     texts = {f"The change from {source} to {kind} is as forecast" for kind, source in learned}
     return {
@@ -235,22 +234,22 @@ def tests(contents: Contents, claims: dict[str, Claim]) -> dict[str, ClaimResult
 def under_every_recipe(question: Question, pairs: Sequence[Pair]) -> Iterator[MainClaim]:
     """Each claim under the recipe with the lowest bound, of those under which it could be tested."""
     results = read_claims(find_results(EVERY_RECIPE)).values()
+    results = [result for result in results if result.difference and result.statistic == question.statistic]
+    results = [result for result in results if not (result.reference or result.equal)]
     for pair in pairs:
-        of_pair = [
-            result
-            for result in results
-            if result.difference and result.statistic == question.statistic and not (result.reference or result.equal)
-            and (result.higher.partition("-")[0], result.lower.partition("-")[0]) == (pair.higher, pair.lower)
-        ]  # fmt: skip
-        weakest = min(of_pair, key=lambda result: result.interval[1])
+        kinds = pair.higher, pair.lower
+        recipes = [r for r in results if (r.higher.partition("-")[0], r.lower.partition("-")[0]) == kinds]
+        weakest = min(recipes, key=lambda result: result.interval[1])
         yield MainClaim(question.key, f"{pair.text}, under every recipe", EVERY_RECIPE, weakest)
 
 
 def pairs_to_decide(claim: MainClaim, claims: int) -> str:
     """How many pairs or seeds would decide an open claim at the corrected level; '' if it is not open, or this is not known."""
     result = claim.result
+    if claim.verdict != OPEN or claim.study == EVERY_RECIPE:
+        return ""
     variance = variances_of(claim.study, read_claims(find_results(claim.study))).get(result.statistic)
-    if claim.verdict != OPEN or claim.study == EVERY_RECIPE or not variance:
+    if not variance:
         return ""
     value, level = result.difference.value, 1 - (1 - LEVEL) / claims
     distance = abs(result.margin - abs(value) if result.equal else value - result.threshold)
@@ -273,11 +272,11 @@ def table_of(claims: Sequence[MainClaim]) -> tuple[list[str], list[list[str]]]:
 
 def rows_of(claims: Sequence[MainClaim]) -> list[list[str]]:
     """A row for each claim, with a column for each kind of data; the forecasts of all recipes share one."""
-    data = [name for name in DATA if any(claim.data == name for claim in claims)]
+    data = [name for name in (CHARACTERS, PHOTOGRAPHS, ICONS) if any(claim.data == name for claim in claims)]
     rows = [["claim", *data]]
     for text in dict.fromkeys(claim.text for claim in claims):
-        of_text = [[claim for claim in claims if (claim.text, claim.data) == (text, name)] for name in data]
-        rows.append([text, *map(cell_of, of_text)])
+        claims_by_data = [[claim for claim in claims if (claim.text, claim.data) == (text, name)] for name in data]
+        rows.append([text, *map(cell_of, claims_by_data)])
     return rows
 
 
@@ -303,7 +302,7 @@ def counts_of(claims: Sequence[MainClaim]) -> list[list[str]]:
 
 
 def lines(rows: list[list[str]]) -> str:
-    return "".join(f"{line}\n" for line in markdown_table(rows))
+    return "\n".join([*markdown_table(rows), ""])
 
 
 if __name__ == "__main__":
