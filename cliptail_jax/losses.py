@@ -5,14 +5,15 @@
 
 As in optax, there is one loss per example, in nats, and no reduction. Logits are [..., class], and labels are class numbers.
 Functions work under `jax.jit`, `jax.vmap` and `jax.grad`. Classes are in the last axis, unless `axis` is another, and the examples
-of a batch in the one before. `where` marks the examples that count; the others have a loss of 0. Cosines need a scale, such
-as 1 / 0.07 or a learned one, before they are logits.
+of a batch in the one before. `where` marks the examples that count; the others have a loss and gradients of 0. Cosines need a
+scale, such as 1 / 0.07 or a learned one, before they are logits.
 
 Each docstring has the effective log-prior ψ: how much the logits that minimize the loss favour a class, beyond log p(image | class).
 p is a class's share of the training images (configs/effective_prior.md). ψ = 0 needs no correction at test time. Otherwise,
 subtract ψ from the logits: `adjust(logits, class_counts)` if ψ = log p. configs/losses.md has the same losses for PyTorch.
 
-Wrong shapes, counts, labels and logits raise UserError. Under `jax.jit`, values are unknown: labels that are no class give nan.
+Wrong types, shapes, counts, labels and logits raise UserError. Under `jax.jit`, values are unknown: labels that are no class give
+nan.
 """
 
 from collections.abc import Sequence
@@ -43,6 +44,7 @@ __all__ = [
 
 ArrayLike = Array | np.ndarray
 CountsOfClasses = Sequence[int] | ArrayLike
+TYPES = {"f": (jnp.floating, "floats"), "i": (jnp.integer, "class numbers"), "b": (jnp.bool_, "truth values")}
 
 
 def softmax_with_prior(
@@ -62,24 +64,26 @@ def softmax_with_prior(
 
     Args:
         logits: f, [..., class] if `axis` is the last.
-        class_counts: the number of training images of each class, which `jax.jit` may not trace.
+        class_counts: the number of training images of each class. Neither they nor τ may be traced by `jax.jit`.
 
     >>> import jax.numpy as jnp
     >>> logits, labels = jnp.zeros((2, 2)), jnp.array([0, 1])
     >>> [round(loss, 2) for loss in softmax_with_prior(logits, labels, [90, 10]).tolist()]
     [0.11, 2.3]
     """
-    logits = _last(logits, axis)
-    counts = _counts(class_counts, logits)
+    logits = _class_last(logits, axis)
+    _check_constant(class_counts=class_counts, tau=tau)
+    counts = checked_counts(class_counts, logits.shape[-1])
     _check(logits, labels, where, counts if tau else None)
     return cross_entropy(with_prior(logits, counts, tau), labels, where)
 
 
 def batch_softmax(
-    logits: Float[ArrayLike, "*group example class"],
+    logits: Float[ArrayLike, "..."],
     labels: Int[ArrayLike, "*group example"],
     counted: bool = True,
     *,
+    axis: int = -1,
     where: Bool[ArrayLike, "*group example"] | None = None,
 ) -> Float[Array, "*group example"]:
     """−log softmax_y over the classes of the batch: of f + log k if `counted`, with the number k of a class's examples in the batch.
@@ -88,6 +92,9 @@ def batch_softmax(
     as they are. Otherwise ψ = log p − log(1 − (1 − p)^(B − 1)) with batches of B, which is flat for classes with B p << 1 and
     log p for those with B p >> 1. For groups within a batch, reshape logits to [group, example, class].
 
+    Ren et al. (2020), "Balanced meta-softmax" (arXiv 2007.10740), have the first with the counts of the training set; for both,
+    see "What Makes CLIP More Robust to Long-Tailed Pre-Training Data?" (arXiv 2405.21070).
+
     >>> import jax.numpy as jnp
     >>> logits, labels = jnp.zeros((4, 9)), jnp.array([5, 5, 5, 7])
     >>> [round(loss, 2) for loss in batch_softmax(logits, labels).tolist()]
@@ -95,7 +102,10 @@ def batch_softmax(
     >>> [round(loss, 2) for loss in batch_softmax(logits, labels, counted=False).tolist()]
     [0.69, 0.69, 0.69, 0.69]
     """
+    logits = _class_last(logits, axis)
     _check(logits, labels, where)
+    if not labels.ndim:
+        raise UserError("logits are those of one example: give a batch, [example, class]")
     counts = count_in_batch(labels, logits.shape[-1], where)[..., None, :]
     if counted:
         logits = logits + jnp.log(jnp.maximum(counts, 1))
@@ -113,25 +123,35 @@ def sampled_softmax(
     """−log softmax_y over the classes in `vocabulary`, which contains the labels.
 
     ψ = log p − log q, where q is the probability that a class is in the vocabulary of an image of another class: subtract it at
-    test time, as `cliptail_jax.effective_log_prior("vocabulary:70:uniform:128", class_counts)` for example.
+    test time, as `cliptail_jax.effective_log_prior("vocabulary:70:uniform:128", class_counts)` for example. Jean et al. (2015), "On
+    using very large target vocabulary for neural machine translation" (arXiv 1412.2007).
+
+    Args:
+        vocabulary: [class], or of the shape of the logits for a vocabulary of each example.
 
     >>> import jax.numpy as jnp
     >>> vocabulary = jnp.array([True, True, False])
     >>> [round(loss, 2) for loss in sampled_softmax(jnp.zeros((2, 3)), jnp.array([0, 1]), vocabulary).tolist()]
     [0.69, 0.69]
     """
-    logits, vocabulary = _last(logits, axis), _last(vocabulary, axis)
+    logits = _class_last(logits, axis)
+    vocabulary = _class_last(vocabulary, -1 if np.ndim(vocabulary) == 1 else axis, "vocabulary", "b")
+    if vocabulary.shape not in (logits.shape, logits.shape[-1:]):
+        raise UserError(
+            f"the vocabulary is {list(vocabulary.shape)}, and logits {list(logits.shape)}: give [class], or their shape"
+        )
     _check(logits, labels, where, vocabulary)
     return cross_entropy(logits, labels, where, vocabulary)
 
 
 def ldam(
-    cosines: Float[ArrayLike, "*batch class"],
+    cosines: Float[ArrayLike, "..."],
     labels: Int[ArrayLike, "*batch"],
     class_counts: CountsOfClasses,
     largest_margin: float = 0.5,
     scale: float | Float[ArrayLike, ""] = 30.0,
     *,
+    axis: int = -1,
     where: Bool[ArrayLike, "*batch"] | None = None,
 ) -> Float[Array, "*batch"]:
     """−log softmax_y(s (cos − Δ_y [c = y])), with margins Δ ∝ count^(−1/4), of which the rarest class has the largest.
@@ -144,7 +164,9 @@ def ldam(
     >>> round(float(ldam(jnp.array([0.5, 0.0]), jnp.array(0), [16, 1], scale=10.0)), 2)  # the margin is 0.25
     0.08
     """
-    counts = _counts(class_counts, cosines)
+    cosines = _class_last(cosines, axis)
+    _check_constant(class_counts=class_counts, largest_margin=largest_margin)
+    counts = checked_counts(class_counts, cosines.shape[-1])
     _check(cosines, labels, where, counts)
     return cross_entropy(with_margins(scale * cosines, labels, counts, largest_margin, scale), labels, where)
 
@@ -159,6 +181,8 @@ def focal(cross_entropies: Float[ArrayLike, "*batch"], gamma: float = 2.0) -> Fl
     >>> [round(loss, 2) for loss in focal(jnp.array([0.1, 2.0]), gamma=2.0).tolist()]
     [0.0, 1.5]
     """
+    _check_type("cross_entropies", cross_entropies, "f")
+    _check_constant(gamma=gamma)
     if gamma < 0:
         raise UserError(f"γ is {gamma:g}: choose a number from 0 on, such as 2")
     # Where p_y rounds to 1, the gradient of (1 − p_y)^γ would be infinite for γ < 1.
@@ -221,12 +245,16 @@ def cross_entropy(
     logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
     if classes is not True:
         logits = jnp.where(classes, logits, -jnp.inf)
+    if (
+        where is not None
+    ):  # examples that do not count may have no class, infinite losses and nan: their gradients are 0
+        logits = jnp.where(where[..., None], logits, 0.0)
     log_partition = jax.nn.logsumexp(logits, axis=-1)
-    label_logits = jnp.take_along_axis(logits, labels[..., None], axis=-1)[..., 0]
-    if where is None:
-        return log_partition - label_logits
-    # The label of an example that does not count may be outside of the classes, where the loss is infinite: select, do not multiply.
-    return jnp.where(where, log_partition - jnp.where(where, label_logits, 0.0), 0.0)
+    losses = (
+        log_partition
+        - jnp.take_along_axis(logits, _without_wrapping(labels, logits.shape[-1])[..., None], axis=-1)[..., 0]
+    )
+    return losses if where is None else jnp.where(where, losses, 0.0)
 
 
 def with_prior(
@@ -254,14 +282,17 @@ def count_in_batch(
     """The number of examples of each class."""
     groups = labels.reshape(-1, labels.shape[-1])
     values = jnp.ones(groups.shape) if where is None else where.reshape(groups.shape).astype(jnp.float32)
-    counts = jnp.zeros((len(groups), classes)).at[jnp.arange(len(groups))[:, None], groups].add(values)
+    numbers = _without_wrapping(groups, classes)
+    counts = jnp.zeros((len(groups), classes)).at[jnp.arange(len(groups))[:, None], numbers].add(values, mode="drop")
     return counts.reshape(*labels.shape[:-1], classes)
 
 
 def _cosines_of_pairs(
     images: Float[ArrayLike, "batch dim"], texts: Float[ArrayLike, "batch dim"], where: Bool[ArrayLike, " batch"] | None
 ) -> Float[Array, "image text"]:
-    if images.shape != texts.shape:
+    for name, features in (("images", images), ("texts", texts)):
+        _check_type(name, features, "f")
+    if images.ndim != 2 or images.shape != texts.shape:
         raise UserError(
             f"images {list(images.shape)} and texts {list(texts.shape)} are not pairs: give features [pair, dim]"
         )
@@ -270,16 +301,37 @@ def _cosines_of_pairs(
     return values
 
 
-def _last(array: Array, axis: int) -> Array:
+def _without_wrapping(labels: Int[ArrayLike, "*batch"], classes: int) -> Int[Array, "*batch"]:
+    """Labels where negative numbers, which would index from the end, are outside of the classes."""
+    return jnp.where(labels < 0, classes, labels)
+
+
+def _class_last(array: ArrayLike, axis: int, name: str = "logits", kind: str = "f") -> ArrayLike:
+    """The array with the axis of the classes at its end. Raises UserError for another type, and without such an axis."""
+    _check_type(name, array, kind)
+    if not -array.ndim <= axis < array.ndim:
+        raise UserError(f"{name} {list(array.shape)} have no axis {axis}: give that of the classes")
     return array if axis == -1 else jnp.moveaxis(array, axis, -1)
 
 
-def _counts(class_counts: Any, logits: Float[ArrayLike, "*batch class"]) -> Int[np.ndarray, " class"]:
-    if isinstance(class_counts, jax.core.Tracer):
+def _check_constant(**arguments: Any) -> None:
+    """Raise UserError for arguments that `jax.jit` traces, whose values are unknown."""
+    for name, value in arguments.items():
+        if isinstance(value, jax.core.Tracer):
+            raise UserError(
+                f"{name} must be known, and is an argument of a function that jax.jit traces: let the function close over it"
+            )
+
+
+def _check_type(name: str, array: Any, kind: str) -> None:
+    """Raise UserError if an argument is no array of JAX or NumPy, or one of other values than TYPES[kind]."""
+    if not isinstance(array, Array | np.ndarray | np.generic):
         raise UserError(
-            "class_counts are an argument of a function that jax.jit traces: let the function close over them"
+            f"{name} are of the type {type(array).__name__}: give an array of JAX or NumPy (configs/losses.md has these losses "
+            "for PyTorch)"
         )
-    return checked_counts(class_counts, logits.shape[-1])
+    if not jnp.issubdtype(array.dtype, TYPES[kind][0]):
+        raise UserError(f"{name} have the type {array.dtype}: give {TYPES[kind][1]}")
 
 
 def _check(
@@ -292,8 +344,11 @@ def _check(
 
     `classes` are the ones that labels may be: numbers or truth values [..., class].
     """
-    for name, array in (("labels", labels), ("where", where)):
-        if array is not None and array.shape != logits.shape[:-1]:
+    for name, array, kind in (("labels", labels, "i"), ("where", where, "b")):
+        if array is None:
+            continue
+        _check_type(name, array, kind)
+        if array.shape != logits.shape[:-1]:
             raise UserError(
                 f"{name} are {list(array.shape)}, and logits {list(logits.shape)}: give one of {name} per example"
             )

@@ -62,6 +62,18 @@ CASES = {
         lambda f, y: losses.softmax_with_prior(f, y, COUNTS, tau=0.5, where=WHERE),
         cross_entropies(lambda example: np.sqrt(COUNTS), WHERE),
     ),
+    "counts, classes in the first axis": (
+        lambda f, y: losses.batch_softmax(f.T, y, axis=0),
+        cross_entropies(count_of(in_batch, ALL)),
+    ),
+    "a vocabulary of each example, classes in the first axis": (
+        lambda f, y: losses.sampled_softmax(f.T, y, np.broadcast_to(VOCABULARY[:, None], f.T.shape), axis=0),
+        cross_entropies(lambda example: VOCABULARY),
+    ),
+    "margins, classes in the first axis": (
+        lambda f, y: losses.ldam(f.T, y, COUNTS, 0.5, 1.0, axis=0),
+        cross_entropies(margins),
+    ),
     "classes in the first axis": (
         lambda f, y: losses.softmax_with_prior(f.T, y, COUNTS, axis=0),
         cross_entropies(lambda example: np.array(COUNTS)),
@@ -137,13 +149,17 @@ def test_losses_of_pairs_are_those_of_the_objectives_on_eight_devices(where):
     assert not clip[~mask].any() and not siglip[~mask].any()
 
 
-def test_adjusted_logits_are_the_same_of_numpy_and_jax():
+def test_adjusted_logits_are_the_same_of_numpy_and_jax(unchecked):
     expected = LOGITS - 0.5 * np.log(COUNTS) + 0.5 * math.log(sum(COUNTS))
     for logits in (LOGITS, jnp.asarray(LOGITS)):
         adjusted = losses.adjust(logits, COUNTS, tau=0.5)
         assert type(adjusted) is type(logits) or isinstance(adjusted, jax.Array)
         np.testing.assert_allclose(adjusted, expected, rtol=1e-5)
     np.testing.assert_array_equal(losses.adjust(LOGITS, [0] + COUNTS[1:]), losses.adjust(LOGITS, [1] + COUNTS[1:]))
+    whole_numbers = np.round(10 * LOGITS).astype(int)
+    for logits in (whole_numbers, whole_numbers.tolist(), jnp.asarray(whole_numbers)):
+        expected = whole_numbers.astype(np.float32)
+        np.testing.assert_allclose(losses.adjust(logits, COUNTS), losses.adjust(expected, COUNTS), rtol=1e-6)
 
 
 NAN = np.where(np.arange(CLASSES) == 2, np.nan, LOGITS)
@@ -159,7 +175,54 @@ REFUSED = {
     ),
     "counts in jit": (
         lambda: jax.jit(losses.softmax_with_prior)(LOGITS, LABELS, jnp.array(COUNTS)),
-        "class_counts are an argument of a function that jax.jit traces",
+        "class_counts must be known, and is an argument of a function that jax.jit traces",
+    ),
+    "τ in jit": (
+        lambda: jax.jit(lambda tau: losses.softmax_with_prior(LOGITS, LABELS, COUNTS, tau))(1.0),
+        "tau must be known",
+    ),
+    "γ in jit": (lambda: jax.jit(lambda gamma: losses.focal(LOGITS[0], gamma))(1.0), "gamma must be known"),
+    "no images": (lambda: losses.softmax_with_prior(LOGITS, LABELS, [0] * CLASSES), "class_counts are all 0"),
+    "a list of logits": (
+        lambda: losses.batch_softmax(LOGITS.tolist(), LABELS),
+        "logits are of the type list: give an array of JAX or NumPy",
+    ),
+    "a list of labels": (lambda: losses.batch_softmax(LOGITS, LABELS.tolist()), "labels are of the type list"),
+    "a text": (lambda: losses.softmax_with_prior("logits", LABELS, COUNTS), "logits are of the type str"),
+    "labels that are floats": (
+        lambda: losses.batch_softmax(LOGITS, LABELS.astype(float)),
+        "labels have the type float64: give class numbers",
+    ),
+    "numbers as `where`": (
+        lambda: losses.batch_softmax(LOGITS, LABELS, where=WHERE.astype(int)),
+        "where have the type int64: give truth values",
+    ),
+    "whole numbers as features": (
+        lambda: losses.contrastive(IMAGES.astype(int), TEXTS, SCALE),
+        "images have the type int64: give floats",
+    ),
+    "a negative class": (lambda: losses.batch_softmax(LOGITS, LABELS - 1), "a label is none of the classes 0 to 5"),
+    "one example as a batch": (
+        lambda: losses.batch_softmax(LOGITS[0], LABELS[0]),
+        "logits are those of one example: give a batch",
+    ),
+    "no such axis": (lambda: losses.softmax_with_prior(LOGITS, LABELS, COUNTS, axis=2), "have no axis 2: give that of"),
+    "a vocabulary of other classes": (
+        lambda: losses.sampled_softmax(LOGITS, LABELS, VOCABULARY[1:]),
+        "the vocabulary is .5., and logits .8, 6.: give .class., or their shape",
+    ),
+    "a vocabulary of numbers": (
+        lambda: losses.sampled_softmax(LOGITS, LABELS, np.arange(CLASSES)),
+        "vocabulary have the type int64: give truth values",
+    ),
+    "negative counts for weights": (
+        lambda: losses.effective_number_weights([-1, 3], 0.9),
+        "class_counts have a negative number",
+    ),
+    "β of 1": (lambda: losses.effective_number_weights([1, 3], 1.0), "β is 1: choose a number from 0 to below 1"),
+    "logits of different lengths to adjust": (
+        lambda: losses.adjust([[1.0, 2.0], [1.0]], [1, 2]),
+        "logits have different numbers of values by example",
     ),
     "another class": (
         lambda: losses.batch_softmax(LOGITS, LABELS + 1),
@@ -183,9 +246,26 @@ def test_wrong_input_is_named(unchecked, call, complaint):
         call()
 
 
-def test_a_label_that_is_no_class_gives_nan_under_jit():
-    values = jax.jit(lambda f, y: losses.softmax_with_prior(f, y, COUNTS))(LOGITS, LABELS + 1)
-    assert np.isnan(values).tolist() == (LABELS + 1 == CLASSES).tolist()
+@pytest.mark.parametrize("loss", [lambda f, y: losses.softmax_with_prior(f, y, COUNTS), losses.batch_softmax])
+@pytest.mark.parametrize("wrong_label", [-1, CLASSES])
+def test_a_label_that_is_no_class_gives_nan_under_jit(loss, wrong_label):
+    is_wrong = np.arange(EXAMPLES) == 3
+    values = jax.jit(loss)(LOGITS, np.where(is_wrong, wrong_label, LABELS))
+    assert np.isnan(values).tolist() == is_wrong.tolist()
+
+
+@pytest.mark.parametrize("loss", [lambda f, y, w: losses.softmax_with_prior(f, y, COUNTS, where=w),
+                                  lambda f, y, w: losses.batch_softmax(f, y, where=w)])  # fmt: skip
+@pytest.mark.parametrize("where", [WHERE, ~ALL])
+def test_examples_that_do_not_count_change_nothing_whatever_they_are(loss, where):
+    """Neither values nor gradients, also if all of a batch do not count, or their logits are nan and their labels no class."""
+    logits, labels = np.where(where[:, None], LOGITS, np.nan), np.where(where, LABELS, -1)
+    values, gradients = jax.jit(
+        lambda f: (loss(f, labels, where), jax.grad(lambda g: loss(g, labels, where).sum())(f))
+    )(logits)
+    assert not values[~where].any() and not gradients[~where].any() and np.isfinite(gradients).all()
+    if where.any():
+        np.testing.assert_array_equal(values, loss(jnp.asarray(LOGITS), LABELS, where))
 
 
 def test_the_examples_of_the_docstrings_are_right():

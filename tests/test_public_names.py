@@ -1,6 +1,7 @@
 """The functions that the package itself has, and the examples in their docstrings."""
 
 import doctest
+import re
 import shutil
 import subprocess
 import sys
@@ -44,3 +45,8 @@ def test_importing_the_package_imports_only_what_sets_up_the_compiler():
     imported = subprocess.run([sys.executable, "-c", listed], capture_output=True, text=True, check=True).stdout.split()
     assert imported == ["cliptail_jax.host", "cliptail_jax.host.compiler"]
     assert set(cliptail_jax.__all__) <= set(dir(cliptail_jax))
+
+
+def test_type_checkers_see_the_public_functions():
+    stub = (ROOT / "cliptail_jax/__init__.pyi").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"import (\w+) as \1", stub)) == sorted(cliptail_jax.__all__)

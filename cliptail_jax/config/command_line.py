@@ -12,7 +12,7 @@ from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from cliptail_jax.config.fields import flatten, unknown_key
-from cliptail_jax.config.files import PACKAGE, find_config, known_configs, load_config
+from cliptail_jax.config.files import PACKAGE, configs_folder, find_config, known_configs, load_config
 from cliptail_jax.host.commands import docstring
 from cliptail_jax.host.errors import UserError, did_you_mean, is_shared_memory_gone
 from cliptail_jax.host.printing import one_line
@@ -21,6 +21,7 @@ FIELD = re.compile(r"--(no)?config\.([^=]+)(=?)")
 UNKNOWN_FIELD = re.compile(
     r"""Key "(\w+)" does not exist and cannot be added.*? Other fields present: (.*)""", re.DOTALL
 )
+MISSING_FIELD = re.compile(r"""'(\w+)'\s+Did you mean "(\w+)" instead.*""")
 MAX_LISTED = 20  # fields of a section
 FLAG = re.compile(r"--?[a-zA-Z]")
 SHARED_ARGUMENTS = re.compile(r"arguments of (cliptail_jax/\S+\.py)")  # in the docstring of a config file
@@ -104,13 +105,15 @@ def failure(cause: Exception, file: Path) -> str:
     ]
     place = f", line {lines[-1]}," if lines else ""
     detail = cause.args[0] if cause.args else ""
-    reason = str(detail.args[0]) if isinstance(detail, KeyError) else str(cause)
+    if isinstance(detail, KeyError):  # the cause of an AttributeError
+        detail = detail.args[0]
+    reason = str(detail) if isinstance(cause, KeyError | AttributeError) else str(cause)  # a KeyError quotes its text
+    if missing_field := MISSING_FIELD.fullmatch(reason.strip()):
+        return f"{place} reads an unknown field '{missing_field[1]}' (did you mean {missing_field[2]}?)"
     if unknown_field := UNKNOWN_FIELD.match(reason):
         hint = did_you_mean(unknown_field[1], names := re.findall(r"'(\w+)': ", unknown_field[2]))
         choice = f"; there are {', '.join(names)}" if len(names) <= MAX_LISTED else ""
-        return (
-            f"{place} sets an unknown field '{unknown_field[1]}'{hint}{choice} (a loss of yours: configs/study/own.md)"
-        )
+        return f"{place} sets an unknown field '{unknown_field[1]}'{hint}{choice} (a loss of yours: {configs_folder() / 'study/own.md'})"
     return f"{place} fails with {type(cause).__name__}: {' '.join(reason.split())}"
 
 

@@ -6,12 +6,13 @@ configs/effective_prior.md derives the formulas.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from cliptail_jax.host.errors import UserError
-from cliptail_jax.metrics.imbalance import log_prior
+from cliptail_jax.metrics.imbalance import checked_counts, log_prior
 
 SL_PER_DECADE = math.log(10)  # the slope of SL's ψ
 SAMPLING_EXPONENTS = {
@@ -88,13 +89,20 @@ def weights_log_prior(frequency: Int[np.ndarray, " class"], beta: float) -> Floa
     return log_prior(frequency) + np.log(effective_number_weights(frequency, beta))
 
 
-def effective_number_weights(frequency: Int[np.ndarray, " classes"], beta: float) -> Float[np.ndarray, " classes"]:
+def effective_number_weights(
+    frequency: Sequence[int] | Int[np.ndarray, " classes"], beta: float
+) -> Float[np.ndarray, " classes"]:
     """w_c ∝ (1 − β) / (1 − β^n_c), with mean 1 over the classes that have records; 0 for the others.
 
     (1 − β^n) / (1 − β) is the effective number of n records: 1 for β = 0, which makes all weights 1, and n as β goes to 1,
     which makes weights ∝ 1 / n. Cui et al. (2019), "Class-balanced loss based on effective number of samples" (arXiv
     1901.05555).
+
+    Raises UserError if β is not in 0..1, without 1, or counts are negative or all 0.
     """
+    if not 0 <= beta < 1:
+        raise UserError(f"β is {beta:g}: choose a number from 0 to below 1, such as 0.9999")
+    frequency = checked_counts(frequency, len(frequency))
     is_present = frequency > 0
     weights = np.where(is_present, (1 - beta) / (1 - beta ** np.maximum(frequency, 1)), 0.0)
     return weights / weights[is_present].mean()

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from cliptail_jax.host.arrays import as_array
 from cliptail_jax.host.errors import UserError
 
 
@@ -52,20 +53,24 @@ def adjust(
     images. A class without training images counts as one with a single image.
 
     Args:
-        logits: of NumPy or JAX, or log-probabilities. Probabilities have to be changed to log-probabilities before.
+        logits: of NumPy or JAX, or log-probabilities, which `np.log` makes of probabilities. Lists and tensors of PyTorch give an
+            array of NumPy.
         class_counts: the number of training images of each class.
 
-    Raises UserError if there is not one count of at least zero per class, or if logits are nan.
+    Raises UserError if there is not one count of at least zero per class, or if logits of NumPy are nan.
 
     >>> import numpy as np
     >>> from cliptail_jax import adjust
     >>> adjust(np.array([[2.0, 1.0]]), [1000, 10]).round(2).tolist()
     [[2.01, 5.62]]
     """
+    if not isinstance(getattr(logits, "dtype", None), np.dtype):
+        logits = as_array("logits", logits)
     if isinstance(logits, np.ndarray) and np.isnan(logits).any():
         raise UserError("logits have a nan")
     counts = checked_counts(class_counts, logits.shape[-1])
-    return logits - (tau * log_prior(np.maximum(counts, 1))).astype(logits.dtype)
+    is_whole = logits.dtype.kind in "iu"  # the log-prior is not, and must keep its fraction
+    return logits - (tau * log_prior(np.maximum(counts, 1))).astype(np.float32 if is_whole else logits.dtype)
 
 
 def checked_counts(class_counts: Sequence[int] | np.ndarray, classes: int) -> Int[np.ndarray, " class"]:
@@ -75,8 +80,9 @@ def checked_counts(class_counts: Sequence[int] | np.ndarray, classes: int) -> In
         raise UserError(
             f"class_counts have the shape {list(counts.shape)}: give one number for each of the {classes:,} classes"
         )
-    if not (counts >= 0).all():
-        raise UserError("class_counts have a negative number, or nan: give the number of training images of each class")
+    if not (counts >= 0).all() or not counts.any():
+        fault = "are all 0" if (counts == 0).all() else "have a negative number, or nan"
+        raise UserError(f"class_counts {fault}: give the number of training images of each class")
     return counts
 
 

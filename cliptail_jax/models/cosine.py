@@ -1,10 +1,11 @@
 """Cosine similarity with a learned logit scale, as in CLIP and the paper's classifier."""
 
 import math
+from collections.abc import Mapping, MutableMapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 from jax import Array
 from jaxtyping import Float
 
@@ -32,13 +33,13 @@ def cosine_logits(
     return scale * cosines(normalize(features), normalize(class_embeddings))
 
 
-def limit_logit_scale(params: nnx.State) -> nnx.State:
+def limit_logit_scale(params: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """The trained parameters of a model, with `logit_scale`, if trained, clipped to [0, ln 100] as in CLIP."""
     if "logit_scale" in params:
         params["logit_scale"][...] = jnp.clip(params["logit_scale"][...], 0, MAX_LOGIT_SCALE)
     return params
 
 
-def logit_scale_metric(params: nnx.State) -> dict[str, Array]:
+def logit_scale_metric(params: Mapping[str, Any]) -> dict[str, Array]:
     """The factor exp(s) of a trained logit scale, to be logged."""
     return {"train/logit_scale": jnp.exp(params["logit_scale"][...])} if "logit_scale" in params else {}

@@ -80,6 +80,8 @@ def objective_class(name: str) -> type[Objective]:
     """
     if name in OBJECTIVES:
         return OBJECTIVES[name]
+    if isinstance(name, str) and name.endswith(".py"):
+        name += ":"
     if not isinstance(name, str) or ":" not in name:
         raise UserError(
             f"config key 'objective' is {name!r}; it must be one of {', '.join(map(repr, OBJECTIVES))}, or FILE.py:CLASS with a "

@@ -26,9 +26,14 @@ def own_objective(name: str) -> type[Objective]:
     if not (isinstance(objective, type) and issubclass(objective, Objective)):
         classes = [key for key, value in vars(module).items() if is_defined_there(value, module)]
         choice = f"; there are {', '.join(classes)}" if classes else ""
+        fault = f"has no class {class_name} that is a cliptail_jax.training.objective.Objective"
         raise UserError(
-            f"{origin} has no class {class_name} that is a cliptail_jax.training.objective.Objective{choice}: name one, as in "
+            f"{origin} {fault if class_name else 'is named without a class'}{choice}: name one, as in "
             f"--config.objective={origin}:CLASS"
+        )
+    if methods := sorted(objective.__abstractmethods__):
+        raise UserError(
+            f"{name} has no method {methods[0]}: define it, or begin with a class that has it, such as Supervised"
         )
     if "loss" in vars(objective) and "effective_log_prior" not in vars(objective):
         objective.effective_log_prior = classmethod(Objective.effective_log_prior.__func__)
@@ -42,6 +47,8 @@ def is_defined_there(value: object, module: ModuleType) -> bool:
 def module_of(origin: str) -> ModuleType:
     """The module of a file, or of an import name. Raises UserError if there is none, or its code fails."""
     path = Path(origin)
+    if not origin:
+        raise UserError("config key 'objective' begins with ':': put the file or module of the class before it")
     if path.suffix == ".py" and not path.is_file():
         raise UserError(
             f"there is no file {origin} in {Path.cwd()}, which objective='{origin}:...' names: run where it is"
@@ -54,6 +61,10 @@ def module_of(origin: str) -> ModuleType:
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module  # where dataclasses look their annotations up
         spec.loader.exec_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != origin.partition(".")[0]:
+            raise UserError(f"{origin}{failure(error, path)}") from None
+        raise UserError(f"there is no module {origin}: install it, or name its file, as in {origin}.py:CLASS") from None
     except Exception as cause:  # whatever the file's own code raises
         raise UserError(f"{origin}{failure(cause, path)}") from None
     return module

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from cliptail_jax.host.arrays import as_array
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.predictions.classes import ClassTable, class_table, text_of
 from cliptail_jax.predictions.probabilities import checked_logits
 from cliptail_jax.predictions.reading import (
     PredictionFile,
-    array_of,
     check_length,
     one_each,
     with_class_names,
@@ -49,7 +49,7 @@ def predictions_in_memory(
     table = class_table(counts, "frequency", is_open=isinstance(counts, Counter) or hasattr(frequency, "to_dict"))
     columns = None if classes is None else tuple(map(text_of, classes))
     true_labels = with_class_names(as_values(one_each("predictions", "labels", labels)), columns, "predictions")
-    values = array_of("predictions", "predictions", predictions)
+    values = as_array("the predictions", predictions)
     if values.ndim == 2 and values.shape[1] > 1:
         check_length("predictions", true_labels, values)
         if values.dtype.kind in NO_REAL_NUMBERS:

@@ -13,6 +13,7 @@ from cliptail_jax.formats.class_names import composed, normalized_name, without_
 from cliptail_jax.host.errors import UserError
 
 NUMBER = re.compile(r"\d+")
+NEGATIVE = re.compile(r"-\d+")
 FREQUENCY_HELP = (
     "give a table with a line for each class, its name, a tab and its number of training images, as --frequency=FILE, or the "
     "labels of the training images, which are counted, as --train=FILE"
@@ -53,6 +54,8 @@ def text_of(value: Any) -> str:
 
 def key_of(name: str) -> str:
     """The form in which names are compared: numbers by their value, so 7 for 07, and others in their normalized spelling."""
+    if NEGATIVE.fullmatch(name.strip()):
+        return name.strip()  # -1 is no class 1
     key = normalized_name(name)
     return key.lstrip("0") or "0" if NUMBER.fullmatch(key) else key
 
@@ -68,8 +71,8 @@ def class_table(counts: Mapping[Any, int] | Sequence[int], origin: str, is_open:
     Classes whose names are the numbers from 0 on get the order of these numbers.
 
     Raises:
-        UserError: there is no class, a count is negative or not a whole number, a class is listed twice, or the counts are the
-            class numbers.
+        UserError: there is no class, no class has images, a count is negative or not a whole number, a class is listed twice,
+            or the counts are the class numbers.
     """
     if isinstance(counts, Mapping):
         return table_of(counts.keys(), counts.values(), origin, is_open)
@@ -91,6 +94,8 @@ def table_of(classes: Iterable[Any], counts: Iterable[int], origin: str, is_open
             "more"
         )
     frequency, was_text_order = np.array(values, np.int64), False
+    if not frequency.any():
+        raise UserError(f"all counts of {origin} are 0: give the number of training images of each class")
     if not is_open and len(names) > 1 and np.array_equal(frequency, np.arange(len(names))):
         raise UserError(
             f"the counts of {origin} are 0 to {len(names) - 1} in order, as class numbers are: give each class its number of "
@@ -154,7 +159,7 @@ def check_order(table: ClassTable, reason: str) -> None:
     if table.is_open and not are_from_zero(table.names):
         raise UserError(
             f"{reason}, and the classes of {table.origin} are names, such as '{table.names[0]}', which have no order: name the "
-            "classes there, too (of logits, as `classes`), or give --frequency=FILE, in whose order the classes are"
+            "classes there, too (of logits, as `classes`), or give the frequency as a table or list in the order of classes"
         )
     if table.was_text_order:
         raise UserError(
@@ -200,12 +205,16 @@ def class_ids(table: ClassTable, values: Sequence[Sequence[Any]], origin: str) -
         check_order(table, f"the labels of {origin} are numbers")
         ids, unknown_texts = {text: int(key_of(text)) for text in texts}, []
     if unknown_texts:
+        has_classes = not all(map(NEGATIVE.fullmatch, unknown_texts))
+        remedy = (
+            "add the class there, with 0 if it has no training images" if has_classes else "leave such examples out"
+        )
         number = sum(
             int(np.isin([text_of(v) for v in unique.tolist()], unknown_texts)[inverse].sum())
             for unique, inverse in distinct
         )
         raise UserError(
             f"{number:,} of {sum(map(len, arrays)):,} labels and predictions of {origin} are none of the {len(table.names):,} "
-            f"classes of {table.origin}, such as '{unknown_texts[0]}': add the class there, with 0 if it has no training images"
+            f"classes of {table.origin}, such as '{unknown_texts[0]}': {remedy}"
         )
     return [np.array([ids[text_of(v)] for v in unique.tolist()], np.int64)[inverse] for unique, inverse in distinct]

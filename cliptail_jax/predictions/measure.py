@@ -9,6 +9,8 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import check_file
 from cliptail_jax.metrics.effective_prior import is_same_prior
@@ -101,8 +103,8 @@ def measure_files(files: dict[str, list[str]], options: argparse.Namespace) -> N
             print_paragraph(m.advice)
             print(f"{textwrap.indent(m.adjusted.code, '    ')}\n\n" * m.adjusted.is_needed, end="")
     (print_all if options.all else print_main)(models, differences)
-    for name, of_model in contents.items() if options.trained_with else ():
-        for sentence in forecast_sentences(name, of_model, table, options.trained_with):
+    for m in models if options.trained_with else ():
+        for sentence in forecast_sentences(m, contents[m.name], table, options.trained_with):
             print_paragraph(sentence)
     for note in notes:
         print_paragraph(note)
@@ -136,7 +138,7 @@ def print_all(models: Sequence[Measured], differences: Sequence[Difference]) -> 
 
 
 def forecast_sentences(
-    name: str, contents: Sequence[PredictionFile], table: ClassTable, trained_with: str
+    m: Measured, contents: Sequence[PredictionFile], table: ClassTable, trained_with: str
 ) -> list[str]:
     """What SL and counted classes would give in place of the recipe `trained_with`, or why nothing is forecast."""
     own_prior = prior_of(trained_with)
@@ -149,8 +151,13 @@ def forecast_sentences(
     try:
         forecasts = forecasts_from(replicates, trained_with, priors)
     except UserError as error:  # such as a model at chance, which is measured all the same
-        return [f"{name}: nothing is forecast: {error}"]
-    return [forecast_text(name, trained_with, recipe, forecasts[recipe].measures.estimates) for recipe in priors]
+        return [f"{m.name}: nothing is forecast: {error}"]
+    sentences = []
+    for recipe, prior in priors.items():
+        is_measured = m.without_prior and table.frequency.all() and np.ptp(prior(frequency)) == 0
+        measures = m.without_prior.name if is_measured else forecasts[recipe].measures.estimates
+        sentences.append(forecast_text(m.name, trained_with, recipe, measures))
+    return sentences
 
 
 def compare(models: Sequence[Measured]) -> tuple[list[Difference], list[str]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from cliptail_jax.host.arrays import as_array
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.text import shortened_list
 from cliptail_jax.metrics import imbalance
@@ -31,7 +32,14 @@ from cliptail_jax.predictions.evaluations import (
     number_of,
 )
 from cliptail_jax.predictions.reading import PredictionFile
-from cliptail_jax.report.predictions import adjustment_advice, code_text, frame, measures_text, no_adjustment_text
+from cliptail_jax.report.predictions import (
+    adjustment_advice,
+    code_text,
+    frame,
+    measures_text,
+    no_adjustment_text,
+    no_scale_text,
+)
 from cliptail_jax.results.evaluated import EvaluatedModel
 from cliptail_jax.results.group import RunGroup
 from cliptail_jax.results.run import ADJUSTED, WITHOUT_PRIOR
@@ -42,6 +50,7 @@ if TYPE_CHECKING:
 
 
 NEAR_ZERO = 0.1  # a τ, by which adjustment changes next to nothing
+LARGEST_TAU = float(adjustment.TAUS[-1])
 CURVE = ("top1", "mean_per_class", "odds_acc", "slope_pred", "head", "mid", "tail")
 
 
@@ -56,6 +65,7 @@ class Adjusted(NamedTuple):
         column_counts: the number of training images of the class of each column of the logits.
         are_probabilities: whether probabilities were measured, and not logits.
         is_given: whether τ is given.
+        confidence: the mean softmax probability of the predicted classes without adjustment, in percent.
     """
 
     tau: float
@@ -64,15 +74,21 @@ class Adjusted(NamedTuple):
     column_counts: Int[np.ndarray, " class"]
     are_probabilities: bool
     is_given: bool
+    confidence: float
+
+    @property
+    def lacks_scale(self) -> bool:
+        """Whether logits are far too small for a softmax, as cosines are: less than half as confident as they are right."""
+        return not self.is_given and self.confidence < self.by_tau[0.0]["top1"] / 2
 
     @property
     def is_needed(self) -> bool:
-        """Whether τ is given, or is larger than 0.1."""
-        return self.is_given or self.tau > NEAR_ZERO
+        """Whether τ is given, or is larger than 0.1 for logits that have their scale."""
+        return self.is_given or self.tau > NEAR_ZERO and not self.lacks_scale
 
     @property
     def code(self) -> str:
-        """The lines that adjust logits by τ, in NumPy and PyTorch; '' if that is not needed."""
+        """The lines that adjust logits by τ, in NumPy and in PyTorch; '' if that is not needed."""
         return code_text(self.tau, self.are_probabilities) * self.is_needed
 
 
@@ -154,13 +170,23 @@ class Measured:
         return mean_over_seeds([measure.compare([results])[0] for results in self.results])
 
     def adjust(self, logits: Float[np.ndarray, "*batch class"]) -> Float[np.ndarray, "*batch class"]:
-        """Logits − τ log π of further examples, with the τ of `adjusted`; the columns are in the order of those measured.
+        """Logits − τ log π of further examples, with the τ of `adjusted`, or as they are if `advice` is not to adjust them.
 
-        Raises UserError if these were no logits, or have another number of classes.
+        Columns are in the order of those measured. If probabilities were measured, these are probabilities, too.
+
+        Raises UserError if predictions were measured, or the numbers have another number of classes or are no probabilities.
         """
         if self.adjusted is None:
             raise UserError(f"{self.name} are predictions, which cannot be adjusted: measure logits [example, class]")
-        return imbalance.adjust(logits, self.adjusted.column_counts, self.adjusted.tau)
+        values = as_array("logits", logits)
+        if self.adjusted.are_probabilities:
+            if (values < 0).any():
+                raise UserError(
+                    f"{self.name} were measured as probabilities, and these are negative: give probabilities"
+                )
+            with np.errstate(divide="ignore"):
+                values = np.log(values)
+        return imbalance.adjust(values, self.adjusted.column_counts, self.adjusted.tau * self.adjusted.is_needed)
 
     @functools.cached_property
     def gain(self) -> Difference | None:
@@ -173,10 +199,14 @@ class Measured:
         if self.adjusted is None:
             return ""
         adjusted = self.adjusted
+        if adjusted.lacks_scale:
+            return no_scale_text(self.name, adjusted.confidence, self.top1)
         if not adjusted.is_needed:
             return no_adjustment_text(self.name, adjusted.tau)
         claim, adjusted_measures = self.gain.claims[adjustment.CHOSEN_ON], adjusted.cross_validation.estimates
-        return adjustment_advice(self.name, adjusted.tau, adjusted.is_given, self.estimates, adjusted_measures, claim)
+        text = adjustment_advice(self.name, adjusted.tau, adjusted.is_given, self.estimates, adjusted_measures, claim)
+        is_largest = adjusted.tau == LARGEST_TAU and not adjusted.is_given
+        return f"{text} No larger τ is tried: are the logits those of the training's softmax?" if is_largest else text
 
     def table(self) -> str:
         """The measures with their intervals, as text."""
@@ -231,7 +261,7 @@ def measure(
             `frequency` in its order. A `Counter` or a Series has no such order, unless its classes are the numbers from 0 on.
         trained_with: the recipe of a model with logits, such as 'sl' or 'batch:64' (`forecast` has all): also measure its
             logits without the recipe's effective log-prior.
-        tau: the τ by which to adjust logits, at least 0. By default, it is chosen by the mean accuracy over classes.
+        tau: the τ by which to adjust logits, larger than 0. By default, it is chosen by the mean accuracy over classes.
 
     Raises:
         UserError: the arguments do not fit, or measures are undefined for most classes.
@@ -261,10 +291,10 @@ def measured_seeds(
         UserError: the files do not fit the class table or each other, or have too few examples.
     """
     seeds = seed_names(len(files))
-    runs, adjusted_runs, curves, runs_without_prior = [], [], [], []
+    runs, adjusted_runs, curves, confidences, runs_without_prior = [], [], [], [], []
     log_prior = None
-    if tau is not None and not 0 <= tau < np.inf:
-        raise UserError(f"τ is {tau:g}: choose a number from 0 on, such as 1")
+    if tau is not None and not 0 < tau < np.inf:
+        raise UserError(f"τ is {tau:g}: choose a positive number, such as 1")
     if trained_with is not None:  # a class without training images counts as one with a single image
         log_prior = effective_log_prior(trained_with, np.maximum(table.frequency, 1))
     has_prior = log_prior is not None and not is_same_prior(log_prior, np.zeros(len(log_prior)))
@@ -282,10 +312,11 @@ def measured_seeds(
             result = adjustment.adjust(numbers.logits, labels, table.frequency, content.keys, tau)
             evaluation = evaluation_of(labels, *result.predicted, table)
             taus = " and ".join(dict.fromkeys(f"{tau:g}" for tau in result.selected_taus))
-            notes = notes_on_tau(taus, table.frequency, tau is not None)
+            notes = notes_on_tau(tau, table.frequency)
             adjusted_runs.append(evaluated_model(name + ADJUSTED, seed, evaluation, content.path, notes, taus))
             column_counts = table.frequency[numbers.columns]
             curves.append(curve(result.by_tau, labels, table))
+            confidences.append(100 * numbers.confidence.mean())
             if has_prior:
                 predicted = adjustment.predict(numbers.logits, log_prior, np.ones(len(labels)))
                 evaluation = evaluation_of(labels, *predicted, table)
@@ -307,15 +338,19 @@ def measured_seeds(
             column_counts,
             files[0].are_probabilities,
             tau is not None,
+            float(np.mean(confidences)),
         )
     elif adjusted_runs:
         paths = [content.path for content in files if content.logits is None]
         note = f"Without logits in {', '.join(paths)}, there is no calibration and no adjustment"
         runs[0] = dataclasses.replace(runs[0], warnings=[*runs[0].warnings, note])
-    if trained_with is not None and len(adjusted_runs) < len(files):
-        raise UserError(
-            f"{name} has no logits, from which to subtract the log-prior of {trained_with}: give logits, or no recipe"
-        )
+    if len(adjusted_runs) < len(files):
+        if trained_with is not None:
+            raise UserError(
+                f"{name} has no logits, from which to subtract the log-prior of {trained_with}: give logits, or no recipe"
+            )
+        if tau is not None:
+            raise UserError(f"{name} has no logits to adjust by τ = {tau:g}: give logits, or no τ")
     without_prior = Measured(group_of(runs_without_prior), first_labels, files[0].keys) if runs_without_prior else None
     return Measured(group_of(runs), first_labels, files[0].keys, adjusted, without_prior)
 
@@ -377,13 +412,13 @@ def classes_in_some(models: Sequence[Measured]) -> list[str]:
     ]
 
 
-def notes_on_tau(taus: str, frequency: Int[np.ndarray, " class"], is_given: bool) -> list[str]:
-    """Notes on adjusted logits."""
+def notes_on_tau(tau: float | None, frequency: Int[np.ndarray, " class"]) -> list[str]:
+    """Notes on adjusted logits, with a given τ or None."""
     choice = (
-        f"τ = {taus}, as given"
-        if is_given
-        else f"τ = {taus}, of 0, 0.1, ..., 2: chosen on each random half of the examples by the largest mean accuracy over classes, "
-        "and judged on the other half"
+        "held out: on each random half of the examples, the τ of 0, 0.1, ..., 2 with the largest mean accuracy over classes is "
+        "chosen, and judged on the other half"
+        if tau is None
+        else f"τ = {tau:g}, as given"
     )
     unseen = "In the adjustment, a class without training images counts as one with a single image"
     return [choice, unseen] if (frequency == 0).any() else [choice]

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from cliptail_jax.concepts.captions import columns_of, read_rows, suffix
 from cliptail_jax.formats.frequency_tables import read_frequency
 from cliptail_jax.formats.readers import FORMATS, TEXT
+from cliptail_jax.host.arrays import as_array
 from cliptail_jax.host.errors import UserError, did_you_mean, first_line
 from cliptail_jax.predictions.classes import NUMBER, ClassTable, are_from_zero, count_labels, key_of, table_of, text_of
 from cliptail_jax.predictions.joining import KEYS, Labels, likeliest_keys
@@ -233,17 +234,9 @@ def with_class_names(values: Sequence[Any], classes: Sequence[str] | None, path:
     return np.array([classes[int(text)] if text else "" for text in texts])[inverse]
 
 
-def array_of(path: str, name: str, values: Any) -> np.ndarray:
-    """The values as an array. Raises UserError for lists of different lengths."""
-    try:
-        return np.asarray(values)
-    except ValueError:
-        raise UserError(f"the {name} of {path} have different numbers of values by example: give one of each") from None
-
-
 def one_each(path: str, name: str, values: Any) -> np.ndarray:
     """The values as an array [example]; the shape may also be [example, 1]. Raises UserError for another shape."""
-    array = array_of(path, name, values)
+    array = as_array(f"the {name} of {path}", values)
     if array.ndim == 2 and array.shape[1] == 1:
         return array[:, 0]
     if array.ndim != 1:

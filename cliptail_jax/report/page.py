@@ -263,7 +263,7 @@ def sentence(comparison: ComparedRuns, configs: origin.ConfigDifferences, title:
     names = f"{len(kinds)} {plural}" if len(kinds) > 1 else kinds[0].name * (kinds[0].name != title)
     runs = f"{number} runs{' in all' * bool(names)}{', in mirrored pairs' * is_mirrored}" if number > len(kinds) else ""
     parts = [text for text in [", ".join(filter(None, (names, runs)))] if text]
-    if fields := list(configs.factors):
+    if (fields := list(configs.factors)) and plural != "models":  # the configs of predictions are not their user's
         noun = "fields" if len(fields) > MAX_FIELDS + 1 else "field"
         parts.append(f"They differ in {shortened_list(fields, MAX_FIELDS, noun)}")
     if sets := dict.fromkeys(evaluation.set_name for kind in kinds for evaluation in kind.shared.values()):

@@ -29,6 +29,14 @@ def no_adjustment_text(name: str, tau: float) -> str:
     return f"{name}: do not adjust the logits; τ = {tau:g} is best."
 
 
+def no_scale_text(name: str, confidence: float, accuracy: float) -> str:
+    """`confidence` and `accuracy` are in percent."""
+    return (
+        f"{name}: the logits lack their scale: the mean confidence is {confidence:.0f} %, and {accuracy:.0f} % are right. Multiply "
+        "them by the scale of the training, such as 1 / 0.07 for cosines, and measure again."
+    )
+
+
 def adjustment_advice(
     name: str,
     tau: float,
@@ -62,17 +70,22 @@ def adjustment_advice(
 
 
 def code_text(tau: float, are_probabilities: bool = False) -> str:
-    """The lines of NumPy and PyTorch that adjust logits."""
+    """The lines of NumPy and of PyTorch that adjust logits."""
     factor = "" if tau == 1 else f"{tau:g} * "
-    lines = ["# counts: the number of training images of each column's class"]
-    lines += ["logits = np.log(probabilities)"] * are_probabilities
-    lines += [f"logits -= {factor}np.log(np.maximum(counts, 1))  # NumPy"]
-    lines += [f"logits -= {factor}counts.clamp(min=1).log()  # PyTorch"]
-    return "\n".join(lines)
+    array, tensor = ("np.log(probabilities)", "probabilities.log()") if are_probabilities else ("logits", "logits")
+    return "\n".join(
+        (
+            f"NumPy:    logits = {array} - {factor}np.log(np.maximum(counts, 1))",
+            f"PyTorch:  logits = {tensor} - {factor}counts.clamp(min=1).log()",
+            "counts: the number of training images of each column's class",
+        )
+    )
 
 
-def forecast_text(name: str, trained_with: str, recipe: str, measures: Mapping[str, Estimate]) -> str:
-    """What another recipe would give, as a sentence."""
+def forecast_text(name: str, trained_with: str, recipe: str, measures: Mapping[str, Estimate] | str) -> str:
+    """What another recipe would give, as a sentence; `measures` may be the name of a row that has them."""
+    if isinstance(measures, str):
+        return f"{name}: trained with {recipe} in place of {trained_with}, it would have the measures of {measures} (forecast)."
     accuracy, bias, tail = (cell_of(key, Estimate(measures[key].value)).text for key in MAIN_MEASURES)
     return (
         f"{name}: trained with {recipe} in place of {trained_with}, it would have a mean accuracy of {accuracy} %, a bias of {bias} "

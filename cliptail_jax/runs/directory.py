@@ -34,9 +34,10 @@ from cliptail_jax.runs.files import (
     read_document,
 )
 from cliptail_jax.runs.manifests import newest_valid_step
-from cliptail_jax.runs.provenance import provenance
+from cliptail_jax.runs.provenance import objective_digest, provenance
 from cliptail_jax.runs.records import LogLine, TrainingData
 
+DIGEST = "objective_digest"  # in config.json: of the file of a user's objective, '' for the package's
 FlatConfig = Mapping[str, Any]  # the values of a config by dotted key
 
 
@@ -130,18 +131,20 @@ def prepare_directory(workdir: Path, values: FlatConfig, replace: bool) -> None:
     workdir.mkdir(parents=True, exist_ok=True)
     for partial in (*workdir.glob("*.[0-9]*.partial"), *workdir.glob("eval/*/*.[0-9]*.partial")):  # of a killed program
         partial.unlink()
-    write_json(workdir / CONFIG, {"config": values, **provenance()})
+    write_json(workdir / CONFIG, {"config": values, DIGEST: objective_digest(values["objective"]), **provenance()})
 
 
 def difference_to(workdir: Path, values: FlatConfig, fields: Iterable[Field]) -> str:
     """Up to three fields whose values differ from those of the run in `workdir`; '' if none does, or there is no run.
 
-    `fields` are the fields of a training config. Only fields that affect training count. A field that was added to the
+    It may also be the file of a user's objective that has changed. `fields` are the fields of a training config. Only fields that affect training count. A field that was added to the
     software after the run has its default there.
     """
     config = read_config(workdir)
     if config is None:
         return ""
+    if (digest := read_document(workdir).get(DIGEST)) and digest != objective_digest(config["objective"]):
+        return f"{config['objective'].rpartition(':')[0]} has changed since it was trained"
     fields = {field.key: field for field in fields}
     sections = {field.key.partition(".")[0] for field in fields.values() if not field.is_incidental}
     keys = fields.keys() | {key for key in config if key.partition(".")[0] in sections}

@@ -2,6 +2,7 @@
 
 import functools
 import importlib.metadata
+import importlib.util
 import os
 import shlex
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cliptail_jax.host.commands import with_underscores
+from cliptail_jax.host.files import digest_of_file
 
 PACKAGES = ("cliptail_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 # Flags that no word with a value follows.
@@ -22,6 +24,13 @@ def provenance() -> dict[str, Any]:
     """The software, hardware, commit and command for config.json; an unknown commit or command is left out."""
     texts = {"commit": commit(CLONE), "command": command()}
     return {"software": software(), "hardware": hardware()} | {name: text for name, text in texts.items() if text}
+
+
+def objective_digest(objective: str) -> str:
+    """The digest of the file of a user's objective, 'FILE.py:CLASS' or 'MODULE:CLASS'; '' for the package's objectives."""
+    origin = objective.rpartition(":")[0]
+    path = origin if origin.endswith(".py") else origin and importlib.util.find_spec(origin).origin
+    return digest_of_file(Path(path)) if path else ""
 
 
 def software() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Four losses on long-tailed classes in plain PyTorch, without cliptail_jax, in a minute of one core:
+"""Four losses on long-tailed classes in plain PyTorch, without cliptail_jax, in two minutes of one core:
 
     python scripts/examples/long_tail_pytorch.py                     # 30 classes of CIFAR-100, downloaded
     python scripts/examples/long_tail_pytorch.py --folder=photos     # photos/train/CLASS/*.jpg and photos/test/CLASS/*.jpg

@@ -158,22 +158,26 @@ def test_a_bad_command_line_is_explained(arguments, complaint, monkeypatch):
     assert complaint in str(error.value)
 
 
+READS_UNKNOWN_FIELD = r"reads an unknown field 'sise' \(did you mean size\?\)"
+SETS_UNKNOWN_FIELD = (
+    r"sets an unknown field 'sise' \(did you mean size\?\); there are size \(a loss of yours: .*/study/own.md\)"
+)
+
+
 @pytest.mark.parametrize(
     ("code", "complaint"),
     [
         ("1 / 0", "fails with ZeroDivisionError: division by zero"),
-        (
-            "ConfigDict(dict(size=1)).lock().sise",
-            'fails with AttributeError: .*Did you mean "size" instead of "sise".*',
-        ),
-        (
-            "setattr(ConfigDict(dict(size=1)).lock(), 'sise', 2)",
-            r"sets an unknown field 'sise' \(did you mean size\?\); there are size \(a loss of yours: .*own.md\)",
-        ),
+        ("CONFIG.sise", READS_UNKNOWN_FIELD),
+        ("CONFIG['sise']", READS_UNKNOWN_FIELD),
+        ("setattr(CONFIG, 'sise', 2)", SETS_UNKNOWN_FIELD),
+        ("CONFIG.update(sise=2)", SETS_UNKNOWN_FIELD),
+        ("CONFIG.__setitem__('sise', 2)", SETS_UNKNOWN_FIELD),
+        ("{}['size']", "fails with KeyError: size"),
     ],
 )
 def test_a_config_file_that_fails_is_explained(code, complaint, tmp_path):
-    text = f"from ml_collections import ConfigDict\n\ndef get_config():\n    return {code}\n"
+    text = f"from ml_collections import ConfigDict\nCONFIG = ConfigDict(dict(size=1)).lock()\ndef get_config():\n    return {code}\n"
     (tmp_path / "broken.py").write_text(text)
     with pytest.raises(UserError) as error:
         read_config(f"{tmp_path}/broken.py")

@@ -1,5 +1,7 @@
 """Post-hoc logit adjustment against a direct computation, example by example."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -131,6 +133,7 @@ def test_advice_is_to_adjust_only_where_held_out_examples_gain():
     unbiased = measure(*classifier(0.0), "unbiased")
     assert unbiased.adjusted.tau <= 0.1 and not unbiased.adjusted.code
     assert unbiased.advice == f"unbiased: do not adjust the logits; τ = {unbiased.adjusted.tau:g} is best."
+    np.testing.assert_array_equal(unbiased.adjust(logits), logits)
     small = measure(*classifier(0.4, examples=60), "small")
     assert small.advice.startswith(f"small: whether adjusting by τ = {small.adjusted.tau:g} helps is undecided.")
     assert measure(labels, logits.argmax(1), frequency).advice == ""
@@ -140,8 +143,37 @@ def test_a_given_tau_is_not_chosen():
     given = measure(*classifier(1.0), tau=0.5)
     assert given.adjusted.tau == 0.5 and given.adjusted.cross_validation.top1 == given.adjusted.by_tau[0.5]["top1"]
     assert given.advice.startswith("predictions: adjusted by τ = 0.5 as given: mean accuracy ")
-    with pytest.raises(UserError, match="τ is -1: choose a number from 0 on"):
-        measure(*classifier(1.0), tau=-1)
+    for tau in (-1, 0, np.nan):
+        with pytest.raises(UserError, match=f"τ is {tau}: choose a positive number"):
+            measure(*classifier(1.0), tau=tau)
+
+
+@pytest.mark.parametrize(
+    "scale, advice",
+    [
+        (
+            1 / 20,
+            r"the logits lack their scale: the mean confidence is 1\d %, and [67]\d % are right\. Multiply them by",
+        ),
+        (10, r"adjust by τ = 2\. .* No larger τ is tried: are the logits those of the training's softmax\?"),
+    ],
+)
+def test_logits_of_another_scale_than_that_of_a_softmax_are_noticed(scale, advice):
+    labels, logits, frequency = classifier(1.0)
+    scaled = measure(labels, scale * logits, frequency, "scaled")
+    assert re.match(f"scaled: {advice}", scaled.advice) and bool(scaled.adjusted.code) == (scale > 1)
+    assert measure(labels, scale * logits, frequency, tau=0.1).advice.startswith("predictions: adjusted by τ = 0.1")
+
+
+def test_further_probabilities_are_adjusted_as_their_logarithms():
+    labels, logits, frequency = classifier(1.0)
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    measured = measure(labels, probabilities, frequency)
+    expected = np.log(probabilities) - measured.adjusted.tau * np.log(frequency / frequency.sum())
+    np.testing.assert_allclose(measured.adjust(probabilities), expected)
+    assert "np.log(probabilities) - " in measured.adjusted.code and "probabilities.log() - " in measured.adjusted.code
+    with pytest.raises(UserError, match="were measured as probabilities, and these are negative: give probabilities"):
+        measured.adjust(logits)
 
 
 def test_further_logits_are_adjusted_in_the_order_of_those_measured():

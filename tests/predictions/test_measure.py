@@ -103,11 +103,11 @@ def test_results_are_a_page_figures_numbers_and_runs_that_other_programs_read(fo
     np.savez("logits.npz", logits=logits, labels=LABELS)
     assert main(["logits.npz", "seeds=a.csv,other.csv", "--frequency=counts.tsv", "--output=out"]) == 0
     text = capsys.readouterr().out
-    assert "logits_adjusted: τ = " in text and "adjusting by τ = " in text
+    assert "logits_adjusted: held out: on each" in text and "adjusting by τ = " in text
     figures = {path.name for path in Path("out/figures").iterdir()}
     assert figures == {f"{name}.{kind}" for name in ("measures", "adjustment_logits") for kind in ("png", "pdf", "svg")}
     page = Path("out/report.html").read_text(encoding="utf-8")
-    assert "They differ in eval.logit_adjustment, predictions." in page and "chosen on each random half" in page
+    assert "They differ in" not in page and "on each random half of the examples" in page
     document = json.loads(Path("out/measures.json").read_text(encoding="utf-8"))
     adjustment = document["adjustment"]["logits"]
     assert adjustment["chosen_on"] == "mean_per_class" and adjustment["by_tau"]
@@ -153,16 +153,25 @@ def test_the_command_begins_with_advice_and_ends_with_forecasts(folder, capsys):
     command = ["sl.npz", "--frequency=ten.tsv", "--trained_with=sl"]
     assert main(command) == 0
     paragraphs = capsys.readouterr().out.split("\n\n")
-    assert paragraphs[1].startswith("sl: ") and "np.log(np.maximum(counts, 1))  # NumPy" in paragraphs[2]
+    assert (
+        paragraphs[1].startswith("sl: ")
+        and "NumPy:    logits = logits - 0.9 * np.log(np.maximum(counts, 1))" in paragraphs[2]
+    )
     table = paragraphs[3].splitlines()
     assert [row.split("  ")[0] for row in table[1:]] == ["sl", "sl_adjusted (held out)", "sl_without_prior"]
     assert paragraphs[4].startswith("difference [95 %]")
-    assert any(text.startswith("sl: trained with counts in place of sl, it would have") for text in paragraphs)
+    assert "sl: trained with counts in place of sl, it would have the measures of sl_without_prior (forecast)." in [
+        " ".join(text.split()) for text in paragraphs
+    ]
+    assert main(["sl.npz", "--frequency=ten.tsv", "--trained_with=batch:16"]) == 0
+    assert "sl: trained with sl in place of batch:16, it would have a mean accuracy of" in capsys.readouterr().out
     assert main([*command, "--tau=1", "--all"]) == 0
     text = capsys.readouterr().out
     assert "sl: adjusted by τ = 1 as given: " in text and "sl, logits − τ log n on all examples" in text
     assert main(["plain.npz", *command]) == 2
     assert "plain has no logits, from which to subtract the log-prior of sl" in capsys.readouterr().err
+    assert main(["plain.npz", *command[1:-1], "--tau=1"]) == 2
+    assert "plain has no logits to adjust by τ = 1: give logits, or no τ" in capsys.readouterr().err
 
 
 REFUSED = {  # the arguments, the files that are put into the folder of an earlier call, and the line

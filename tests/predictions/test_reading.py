@@ -199,6 +199,11 @@ WRONG_FILES = {  # the content of a file, flags, and the message
                r"b.csv has no 'prediction' \(did you mean pred\?\); it has y_true, pred: name it with --prediction_column"),
     "unknown class": ("b.csv", rows(["cat", "lynx", "dog"], ["cat", "lynx", "lynx"]), ["--frequency=counts.tsv"],
                       "3 of 6 labels and predictions of b.csv are none of the 4 classes of counts.tsv, such as 'lynx'"),
+    "negative number": ("b.csv", rows([0, 1, -1] * 2, [0, 1, 2] * 2), ["--frequency=ten.tsv"],
+                        "2 of 12 labels and predictions of b.csv are none of the 10 classes of ten.tsv, such as '-1': leave such"),
+    "negative prediction": ("b.npz", dict(labels=LABELS, predictions=PREDICTIONS - 1), ["--frequency=ten.tsv"],
+                            "of b.npz are none of the 10 classes of ten.tsv, such as '-1': leave such examples out"),
+    "no images": ("a.csv", None, ["--frequency=zeros.tsv"], "all counts of zeros.tsv are 0: give the number of training images"),
     "number": ("b.csv", rows([0, 4], [1, 1]), ["--frequency=counts.tsv"], "such as '0'|such as '4'"),
     "few": ("b.csv", ONE_EXAMPLE_EACH, ["--frequency=counts.tsv"],
             "odds_acc is undefined: 3 of the 3 classes in b.csv have fewer than 2"),
@@ -258,6 +263,8 @@ WRONG_FILES = {  # the content of a file, flags, and the message
 @pytest.mark.parametrize("case", WRONG_FILES)
 def test_a_wrong_file_is_one_line_that_names_the_remedy(folder, capsys, case):
     name, content, flags, message = WRONG_FILES[case]
+    Path("ten.tsv").write_text("".join(f"{number}\t{100 - number}\n" for number in range(10)), encoding="utf-8")
+    Path("zeros.tsv").write_text("".join(f"{name}\t0\n" for name in NAMES), encoding="utf-8")
     if isinstance(content, str):
         Path(name).parent.mkdir(exist_ok=True)
         Path(name).write_text(content, encoding="utf-8")
@@ -351,7 +358,7 @@ def test_a_frequency_of_two_dimensions_is_named_as_such():
 
 @pytest.mark.parametrize("predictions", [3, [[0, 1], [0]]])
 def test_predictions_of_another_shape_are_named_as_such(predictions):
-    with pytest.raises(UserError, match="the predictions of predictions have"):
+    with pytest.raises(UserError, match="the predictions (of predictions )?have"):
         measure(LABELS, predictions, FREQUENCY)
 
 
