@@ -44,7 +44,7 @@ __all__ = [
 
 ArrayLike = Array | np.ndarray
 CountsOfClasses = Sequence[int] | ArrayLike
-TYPES = {"f": (jnp.floating, "floats"), "i": (jnp.integer, "class numbers"), "b": (jnp.bool_, "truth values")}
+TYPES = {"f": (jnp.floating, "floats"), "i": (jnp.integer, "integers"), "b": (jnp.bool_, "truth values, as a mask")}
 
 
 def softmax_with_prior(

@@ -191,7 +191,7 @@ REFUSED = {
     "a text": (lambda: losses.softmax_with_prior("logits", LABELS, COUNTS), "logits are of the type str"),
     "labels that are floats": (
         lambda: losses.batch_softmax(LOGITS, LABELS.astype(float)),
-        "labels have the type float64: give class numbers",
+        "labels have the type float64: give integers",
     ),
     "numbers as `where`": (
         lambda: losses.batch_softmax(LOGITS, LABELS, where=WHERE.astype(int)),
@@ -218,6 +218,14 @@ REFUSED = {
     "negative counts for weights": (
         lambda: losses.effective_number_weights([-1, 3], 0.9),
         "class_counts have a negative number",
+    ),
+    "a mapping of counts": (
+        lambda: losses.adjust(LOGITS, dict(enumerate(COUNTS))),
+        "class_counts are a mapping: give a",
+    ),
+    "probabilities to adjust": (
+        lambda: losses.adjust(np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True), COUNTS),
+        "the logits are probabilities: give their logarithms",
     ),
     "β of 1": (lambda: losses.effective_number_weights([1, 3], 1.0), "β is 1: choose a number from 0 to below 1"),
     "logits of different lengths to adjust": (

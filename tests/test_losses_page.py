@@ -43,7 +43,10 @@ def jax_values():
 
 def test_the_code_for_jax_gives_finite_losses():
     values = jax_values()
-    names = ("adjusted", "counts", "batch", "groups", "sampled", "ldam", "focal", "clip", "siglip")
+    names = (
+        f"loss_{name}"
+        for name in ("adjusted", "counts", "batch", "groups", "sampled", "ldam", "focal", "clip", "siglip")
+    )
     assert all(np.isfinite(float(values[name])) for name in names) and values["weights"].shape == LABELS.shape
     np.testing.assert_allclose(values["z_new"], LOGITS - np.log(COUNTS / COUNTS.sum()), rtol=1e-5)
 
@@ -56,9 +59,9 @@ def test_the_losses_in_pytorch_are_ours():
     exec(code("PyTorch"), values)
     ours = jax_values()
     functions = {
-        "adjusted": lambda f: losses.softmax_with_prior(f, jnp.asarray(LABELS), COUNTS).mean(),
-        "counts": lambda f: losses.batch_softmax(f, jnp.asarray(LABELS)).mean(),
-        "batch": lambda f: losses.batch_softmax(f, jnp.asarray(LABELS), counted=False).mean(),
+        "loss_adjusted": lambda f: losses.softmax_with_prior(f, jnp.asarray(LABELS), COUNTS).mean(),
+        "loss_counts": lambda f: losses.batch_softmax(f, jnp.asarray(LABELS)).mean(),
+        "loss_batch": lambda f: losses.batch_softmax(f, jnp.asarray(LABELS), counted=False).mean(),
     }
     for name, function in functions.items():
         assert values[name].item() == pytest.approx(float(ours[name]), rel=1e-6), name

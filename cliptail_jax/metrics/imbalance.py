@@ -1,6 +1,6 @@
 """Measures of the imbalance of class frequencies, and the adjustment of logits for it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,7 +57,7 @@ def adjust(
             array of NumPy.
         class_counts: the number of training images of each class.
 
-    Raises UserError if there is not one count of at least zero per class, or if logits of NumPy are nan.
+    Raises UserError if there is not one count of at least zero per class, or if logits of NumPy are nan or probabilities.
 
     >>> import numpy as np
     >>> from cliptail_jax import adjust
@@ -68,13 +68,22 @@ def adjust(
         logits = as_array("logits", logits)
     if isinstance(logits, np.ndarray) and np.isnan(logits).any():
         raise UserError("logits have a nan")
+    if isinstance(logits, np.ndarray) and are_probabilities(logits):
+        raise UserError("the logits are probabilities: give their logarithms, np.log(probabilities)")
     counts = checked_counts(class_counts, logits.shape[-1])
     is_whole = logits.dtype.kind in "iu"  # the log-prior is not, and must keep its fraction
     return logits - (tau * log_prior(np.maximum(counts, 1))).astype(np.float32 if is_whole else logits.dtype)
 
 
+def are_probabilities(values: Float[np.ndarray, "*batch class"]) -> bool:
+    """Whether the numbers of each example add up to 1, up to a rounding of 1 %, and none is negative."""
+    return values.shape[-1] > 1 and values.min() >= 0 and bool((np.abs(values.sum(axis=-1) - 1) < 0.01).all())
+
+
 def checked_counts(class_counts: Sequence[int] | np.ndarray, classes: int) -> Int[np.ndarray, " class"]:
     """The numbers of training images, as an array. Raises UserError if they are not one of at least zero for each class."""
+    if isinstance(class_counts, Mapping):
+        raise UserError("class_counts are a mapping: give a list in the order of the classes of the logits")
     counts = np.asarray(class_counts)
     if counts.shape != (classes,):
         raise UserError(

@@ -97,7 +97,7 @@ USAGES = {name: ":".join([name, *(p.name for p in recipe.parameters)]) for name,
 
 def is_recipe(text: str) -> bool:
     """Whether a text begins with the name of a recipe, and is no config, whose arguments have '='."""
-    return text.partition(":")[0] in RECIPES and "=" not in text
+    return text.partition(":")[0].lower() in RECIPES and "=" not in text
 
 
 def effective_log_prior(recipe: str, frequency: Sequence[int]) -> Float[np.ndarray, " class"]:
@@ -121,7 +121,7 @@ def effective_log_prior(recipe: str, frequency: Sequence[int]) -> Float[np.ndarr
         raise UserError(
             "the class frequency is one positive number per class: leave out classes without training images"
         )
-    name, *texts = recipe.split(":")
+    name, *texts = recipe.lower().split(":")
     if name not in RECIPES:
         hint = did_you_mean(name, RECIPES)
         raise UserError(f"'{name}' is no recipe{hint}; there are {', '.join(USAGES.values())}")

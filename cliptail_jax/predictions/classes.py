@@ -205,6 +205,10 @@ def class_ids(table: ClassTable, values: Sequence[Sequence[Any]], origin: str) -
         check_order(table, f"the labels of {origin} are numbers")
         ids, unknown_texts = {text: int(key_of(text)) for text in texts}, []
     if unknown_texts:
+        indices = {*map(str, range(len(table.names)))}
+        outside = [text for text in unknown_texts if key_of(text) not in indices]
+        if outside and len(unknown_texts) == len(texts):  # the others may be class numbers
+            unknown_texts = outside
         has_classes = not all(map(NEGATIVE.fullmatch, unknown_texts))
         remedy = (
             "add the class there, with 0 if it has no training images" if has_classes else "leave such examples out"

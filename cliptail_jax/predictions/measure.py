@@ -49,8 +49,8 @@ OUTPUTS = ("measures.json", "report.html", "figures", "lock")  # of `measure`, b
 FORECAST_RECIPES = ("sl", "counts")
 MAX_PAIRED_FILES = 4  # more files are compared only with the first one
 ONE_FILE = (
-    "The intervals of differences of single files cover the choice of classes, but not how much repeated trainings of a model "
-    "differ: NAME=FILE,FILE takes the files of several."
+    "Differences of single files have intervals for the choice of classes. Another training of the same model may differ by more: to "
+    "include that, give the files of several, as NAME=FILE,FILE."
 )
 NAME = re.compile(r"\w[\w.+-]*")
 OF_SEED = re.compile(r"seed_\d+(_mirrored)?")
@@ -97,13 +97,15 @@ def measure_files(files: dict[str, list[str]], options: argparse.Namespace) -> N
         measured_seeds(name, of_model, table, options.trained_with, options.tau) for name, of_model in contents.items()
     ]
     differences, notes = compare(models)
-    print(f"{len(table.names):,} classes of {table.origin}, with {table.frequency.sum():,} training images\n")
+    is_unnamed = any(f.logits is not None and f.classes is None for of_model in contents.values() for f in of_model)
+    order = "; columns of logits are taken in their order" * is_unnamed
+    print(f"{len(table.names):,} classes of {table.origin}, with {table.frequency.sum():,} training images{order}\n")
     for m in models:
         if m.adjusted:
             print_paragraph(m.advice)
             print(f"{textwrap.indent(m.adjusted.code, '    ')}\n\n" * m.adjusted.is_needed, end="")
     (print_all if options.all else print_main)(models, differences)
-    for m in models if options.trained_with else ():
+    for m in (m for m in models if options.trained_with and not m.adjusted.lacks_scale):
         for sentence in forecast_sentences(m, contents[m.name], table, options.trained_with):
             print_paragraph(sentence)
     for note in notes:
@@ -193,7 +195,8 @@ def files_by_name(arguments: Sequence[str]) -> dict[str, list[str]]:
     for argument in arguments:
         name, equals, paths = argument.partition("=")
         if not equals or Path(argument).exists():
-            name, paths = Path(argument).name.split(".")[0], argument
+            name, paths = Path(argument).name.removesuffix(".gz"), argument
+            name = name.removesuffix(Path(name).suffix)
         if not NAME.fullmatch(name) or name in OUTPUTS or OF_SEED.fullmatch(name):
             raise UserError(
                 f"'{name}' is no name of a model: use letters, digits, '.', '-' and '_', as in NAME={paths}"

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 
 NEAR_ZERO = 0.1  # a τ, by which adjustment changes next to nothing
-LARGEST_TAU = float(adjustment.TAUS[-1])
+LARGE_TAU = 1.5  # that of SL is near 1
 CURVE = ("top1", "mean_per_class", "odds_acc", "slope_pred", "head", "mid", "tail")
 
 
@@ -174,10 +174,13 @@ class Measured:
 
         Columns are in the order of those measured. If probabilities were measured, these are probabilities, too.
 
-        Raises UserError if predictions were measured, or the numbers have another number of classes or are no probabilities.
+        Raises UserError if predictions or logits without their scale were measured, or the numbers have another number of classes or
+        are no probabilities.
         """
         if self.adjusted is None:
             raise UserError(f"{self.name} are predictions, which cannot be adjusted: measure logits [example, class]")
+        if self.adjusted.lacks_scale:
+            raise UserError(self.advice)
         values = as_array("logits", logits)
         if self.adjusted.are_probabilities:
             if (values < 0).any():
@@ -205,8 +208,8 @@ class Measured:
             return no_adjustment_text(self.name, adjusted.tau)
         claim, adjusted_measures = self.gain.claims[adjustment.CHOSEN_ON], adjusted.cross_validation.estimates
         text = adjustment_advice(self.name, adjusted.tau, adjusted.is_given, self.estimates, adjusted_measures, claim)
-        is_largest = adjusted.tau == LARGEST_TAU and not adjusted.is_given
-        return f"{text} No larger τ is tried: are the logits those of the training's softmax?" if is_largest else text
+        is_large = adjusted.tau > LARGE_TAU and not adjusted.is_given
+        return f"{text} This τ is large: are the logits those of the training's softmax?" if is_large else text
 
     def table(self) -> str:
         """The measures with their intervals, as text."""
@@ -391,7 +394,8 @@ def mean_of_each(curves: Sequence[Mapping[str, float]]) -> dict[str, float]:
 def changed(m: Measured) -> list[Measured]:
     """The measures of a file's adjusted predictions, if needed, and of those without the log-prior of its recipe, if known."""
     adjusted = m.adjusted.cross_validation if m.adjusted and m.adjusted.is_needed else None
-    return [part for part in (adjusted, m.without_prior) if part]
+    without_prior = m.without_prior if m.adjusted and not m.adjusted.lacks_scale else None
+    return [part for part in (adjusted, without_prior) if part]
 
 
 def with_adjusted(models: Sequence[Measured]) -> list[Measured]:

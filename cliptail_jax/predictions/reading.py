@@ -313,6 +313,11 @@ def read_labels(path: str, column: str = LABEL) -> Labels:
         name = column_of(path, list(columns_of(path)), LABEL, column)
         labels, other_columns = read_columns(path, [name], only_keys=False)
         return Labels(path, labels[name], other_columns)
+    if suffix(path) not in (".npy", ".npz"):
+        raise UserError(
+            f"{path} is no file of labels by its name: they end in {', '.join((*TABLE_SUFFIXES, '.npy', '.npz'))}, and tables begin "
+            f"with a line of column names, such as {LABEL}"
+        )
     arrays = load(path)
     if not isinstance(arrays, dict):
         return Labels(path, one_each(path, "labels", arrays))

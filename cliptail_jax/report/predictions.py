@@ -33,7 +33,7 @@ def no_scale_text(name: str, confidence: float, accuracy: float) -> str:
     """`confidence` and `accuracy` are in percent."""
     return (
         f"{name}: the logits lack their scale: the mean confidence is {confidence:.0f} %, and {accuracy:.0f} % are right. Multiply "
-        "them by the scale of the training, such as 1 / 0.07 for cosines, and measure again."
+        "them by the scale of the training, such as 1 / 0.07 for cosines, and measure again, or choose τ."
     )
 
 
@@ -55,7 +55,7 @@ def adjustment_advice(
     answers = {
         SUPPORTED: f"adjust by τ = {tau:g}",
         CONTRADICTED: f"do not adjust by τ = {tau:g}",
-        NO_EFFECT: f"adjusting by τ = {tau:g} only moves accuracy between classes",
+        NO_EFFECT: f"adjusting by τ = {tau:g} hardly changes mean accuracy",
     }
     answer = answers.get(gain.verdict, f"whether adjusting by τ = {tau:g} helps is undecided")
     start = f"adjusted by τ = {tau:g} as given:" if is_given else f"{answer}. On held-out halves:"
@@ -73,12 +73,9 @@ def code_text(tau: float, are_probabilities: bool = False) -> str:
     """The lines of NumPy and of PyTorch that adjust logits."""
     factor = "" if tau == 1 else f"{tau:g} * "
     array, tensor = ("np.log(probabilities)", "probabilities.log()") if are_probabilities else ("logits", "logits")
-    return "\n".join(
-        (
-            f"NumPy:    logits = {array} - {factor}np.log(np.maximum(counts, 1))",
-            f"PyTorch:  logits = {tensor} - {factor}counts.clamp(min=1).log()",
-            "counts: the number of training images of each column's class",
-        )
+    return (
+        f"NumPy:    logits = {array} - {factor}np.log(np.maximum(n, 1))  # n: training images of each column's class\n"
+        f"PyTorch:  logits = {tensor} - {factor}n.clamp(min=1).log()  # n: a tensor of them"
     )
 
 

@@ -155,13 +155,16 @@ def test_a_given_tau_is_not_chosen():
             1 / 20,
             r"the logits lack their scale: the mean confidence is 1\d %, and [67]\d % are right\. Multiply them by",
         ),
-        (10, r"adjust by τ = 2\. .* No larger τ is tried: are the logits those of the training's softmax\?"),
+        (10, r"adjust by τ = 2\. .* This τ is large: are the logits those of the training's softmax\?"),
     ],
 )
 def test_logits_of_another_scale_than_that_of_a_softmax_are_noticed(scale, advice):
     labels, logits, frequency = classifier(1.0)
     scaled = measure(labels, scale * logits, frequency, "scaled")
     assert re.match(f"scaled: {advice}", scaled.advice) and bool(scaled.adjusted.code) == (scale > 1)
+    if scale < 1:
+        with pytest.raises(UserError, match="the logits lack their scale"):
+            scaled.adjust(logits)
     assert measure(labels, scale * logits, frequency, tau=0.1).advice.startswith("predictions: adjusted by τ = 0.1")
 
 

@@ -155,7 +155,7 @@ def test_the_command_begins_with_advice_and_ends_with_forecasts(folder, capsys):
     paragraphs = capsys.readouterr().out.split("\n\n")
     assert (
         paragraphs[1].startswith("sl: ")
-        and "NumPy:    logits = logits - 0.9 * np.log(np.maximum(counts, 1))" in paragraphs[2]
+        and "NumPy:    logits = logits - 0.9 * np.log(np.maximum(n, 1))" in paragraphs[2]
     )
     table = paragraphs[3].splitlines()
     assert [row.split("  ")[0] for row in table[1:]] == ["sl", "sl_adjusted (held out)", "sl_without_prior"]

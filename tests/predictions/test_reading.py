@@ -201,6 +201,9 @@ WRONG_FILES = {  # the content of a file, flags, and the message
                       "3 of 6 labels and predictions of b.csv are none of the 4 classes of counts.tsv, such as 'lynx'"),
     "negative number": ("b.csv", rows([0, 1, -1] * 2, [0, 1, 2] * 2), ["--frequency=ten.tsv"],
                         "2 of 12 labels and predictions of b.csv are none of the 10 classes of ten.tsv, such as '-1': leave such"),
+    "negative number, and class names": ("b.csv", rows([0, 1, -1] * 2, [0, 1, 2] * 2), ["--frequency=counts.tsv"],
+                                         "2 of 12 labels and predictions of b.csv are none of the 4 classes of counts.tsv, such as '-1'"),
+    "training labels of another kind": ("a.csv", None, ["--train=labels.txt"], "labels.txt is no file of labels by its name: they end"),
     "negative prediction": ("b.npz", dict(labels=LABELS, predictions=PREDICTIONS - 1), ["--frequency=ten.tsv"],
                             "of b.npz are none of the 10 classes of ten.tsv, such as '-1': leave such examples out"),
     "no images": ("a.csv", None, ["--frequency=zeros.tsv"], "all counts of zeros.tsv are 0: give the number of training images"),
@@ -264,6 +267,7 @@ WRONG_FILES = {  # the content of a file, flags, and the message
 def test_a_wrong_file_is_one_line_that_names_the_remedy(folder, capsys, case):
     name, content, flags, message = WRONG_FILES[case]
     Path("ten.tsv").write_text("".join(f"{number}\t{100 - number}\n" for number in range(10)), encoding="utf-8")
+    Path("labels.txt").write_text("cat\ndog\n", encoding="utf-8")
     Path("zeros.tsv").write_text("".join(f"{name}\t0\n" for name in NAMES), encoding="utf-8")
     if isinstance(content, str):
         Path(name).parent.mkdir(exist_ok=True)
