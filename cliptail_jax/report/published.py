@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ml_collections import ConfigDict
+
+from cliptail_jax.config import zero_shot
 from cliptail_jax.evaluation.published import Summaries
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import write_text
@@ -13,7 +16,14 @@ from cliptail_jax.metrics.measures import GROUPS, MEASURES, Measure, format_of
 from cliptail_jax.metrics.retrieval import CUTOFFS
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.pretrained.model import ModelName
-from cliptail_jax.pretrained.published import NOT_IN_FIGURES, PublishedModel, family_and_size, published_models
+from cliptail_jax.pretrained.published import (
+    LISTS,
+    NOT_IN_FIGURES,
+    PublishedModel,
+    family_and_size,
+    listed_models,
+    published_models,
+)
 from cliptail_jax.report.layout import markdown_table, pad_columns, plain_table
 
 CLASS_MEASURES = ("top1", "top5", "odds_acc", "f50", "slope_pred", *GROUPS, "slope_acc", "corr_acc", "corr_pred")
@@ -24,8 +34,17 @@ NOTE = f"'trained on' is the corpus if the paper has published its class frequen
 TABLES = {"table.md": b"| model", "models.tsv": b"run\tset"}  # the first bytes of each
 
 
-def model_lists(lists: Mapping[str, Sequence[PublishedModel]]) -> str:
-    """Each list as a table under its heading."""
+def model_lists(config: ConfigDict | None) -> str:
+    """All lists of published models, or the models that `config` evaluates, as a table under each heading.
+
+    Raises UserError if the config evaluates none, or one that is not in the lists.
+    """
+    if config is None:
+        lists = {f"configs/zero_shot_all.py:list={name}": listed_models(name) for name in LISTS}
+    elif config.get("objective") == zero_shot.MODE:
+        lists = {"the config": models_named(config.eval.models)}
+    else:
+        raise UserError("--list prints lists of published models, and this config does not evaluate any")
     lines = []
     for heading, models in lists.items():
         lines += [heading, "", *plain_table([LIST_COLUMNS, *map(row, models)]), ""]
