@@ -19,6 +19,8 @@ from tqdm import tqdm
 
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import digest_of, read_json, user_cache, write_json
+from cliptail_jax.host.outputs import check_writable_folder
+from cliptail_jax.host.printing import one_line
 from cliptail_jax.planning.hlo import Instruction, Traffic, arrays, collectives, exchanged, hbm_traffic, module
 
 # For example "Ran out of memory in memory space hbm. Used 21.33G of 15.75G hbm." and "the total memory required for HLO
@@ -96,6 +98,14 @@ def compiled_program(
             path.parent.mkdir(parents=True, exist_ok=True)
             write_json(path, dataclasses.asdict(program))
     return program
+
+
+def note_missing_cache() -> None:
+    """Print a note if plans cannot be cached; the cache only saves time."""
+    try:
+        check_writable_folder(user_cache(CACHE))
+    except UserError as error:
+        print(one_line(f"note: plans are not kept: {error}"), file=sys.stderr)
 
 
 def _compile(lowered: jax.stages.Lowered, name: str, options: Mapping[str, Any], cache: int) -> Program:
