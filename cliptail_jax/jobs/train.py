@@ -22,18 +22,20 @@ from cliptail_jax.evaluation.run import Evaluate, make_evaluate
 from cliptail_jax.formats.frequency_tables import write_frequency
 from cliptail_jax.host.compiler import fusions_note
 from cliptail_jax.host.errors import UserError, memory_problem, storage_problem
+from cliptail_jax.host.interrupts import ignore_closed_terminal
 from cliptail_jax.host.memory import address_limit_warning
 from cliptail_jax.input.composition import composition_of
 from cliptail_jax.input.epochs import LastEpochs
 from cliptail_jax.input.pipeline import Batch, UnreadableImages, training_batches
 from cliptail_jax.models.self_attention import attention_in
 from cliptail_jax.objectives import FIELDS, make_objective, typed_config
+from cliptail_jax.parallel import distributed
 from cliptail_jax.parallel.distributed import broadcast_from_first, exit_if_peer_lost
 from cliptail_jax.parallel.sharding import check_accumulation, check_batch, local_rows, make_mesh, to_devices
 from cliptail_jax.pretrained.runs import describe_run
 from cliptail_jax.results.run import Run
 from cliptail_jax.runs.checkpoints import Checkpoints
-from cliptail_jax.runs.console import log_line
+from cliptail_jax.runs.console import last_lines, log_line
 from cliptail_jax.runs.directory import continues, finish, is_finished, open_or_resume
 from cliptail_jax.runs.evaluations import read_arrays
 from cliptail_jax.runs.lock import sole_writer
@@ -48,6 +50,15 @@ from cliptail_jax.training.optimizer import warmup_warning
 from cliptail_jax.training.state import TrainState
 from cliptail_jax.training.step import jit_train_step, make_train_step
 from cliptail_jax.training.trace import StepTrace
+
+
+def train_command(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
+    """Train the run of `config` as `train` does, on all processes of a launcher, and print where its results are."""
+    ignore_closed_terminal()
+    distributed.initialize()
+    train(config, workdir, overwrite)
+    for line in last_lines(workdir).splitlines():
+        log_line(line)
 
 
 def train(config: ConfigDict, workdir: Path, overwrite: bool = False, label: str = "") -> None:
