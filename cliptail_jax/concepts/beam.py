@@ -20,9 +20,10 @@ from cliptail_jax.concepts.captions import check_format, check_part, find_parts
 from cliptail_jax.concepts.class_lists import class_list_for
 from cliptail_jax.concepts.corpus import count_part
 from cliptail_jax.concepts.counter import ConceptCounter
-from cliptail_jax.formats.frequency_tables import HEADER
+from cliptail_jax.formats.frequency_tables import COLUMNS
 from cliptail_jax.host.dask import check_dask
 from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.text import tsv
 
 DASK = "--runner=apache_beam.runners.dask.dask_runner.DaskRunner"
 
@@ -128,4 +129,4 @@ def counts_of(part: str, counter: ConceptCounter, column: str | None) -> list[tu
 
 def write_counts(counts: Mapping[str, int], names: Sequence[str], path: str) -> None:
     with FileSystems.create(path) as file:
-        file.write((HEADER + "".join(f"{name}\t{counts.get(name, 0)}\n" for name in names)).encode())
+        file.write(tsv(COLUMNS, ((name, counts.get(name, 0)) for name in names)).encode())

@@ -20,6 +20,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from cliptail_jax.host.files import write_text
+from cliptail_jax.host.text import tsv
 from cliptail_jax.planning.bounds import binding
 from cliptail_jax.planning.topologies import find_topology
 from cliptail_jax.report.layout import markdown_table
@@ -124,11 +125,7 @@ def read_plans() -> dict[str, dict[str, str]]:
 
 def write_plans(plans: Mapping[str, dict[str, str]]) -> None:
     rows = [plans[key] for program in PROGRAMS for topology in TOPOLOGIES if (key := f"{program}, {topology}") in plans]
-    text = io.StringIO()
-    table = csv.DictWriter(text, COLUMNS, restval="", delimiter="\t", lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows)
-    write_text(PLANS, text.getvalue())
+    write_text(PLANS, tsv(COLUMNS, ([row.get(column, "") for column in COLUMNS] for row in rows)))
 
 
 def table(plans: Mapping[str, dict[str, str]]) -> str:
