@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
-from cliptail_jax.host.text import format_interval, format_number, tsv
+from cliptail_jax.host.text import format_number, tsv
 from cliptail_jax.metrics.collection import NOBODY, PERCENTS, PLAN, Collection
 from cliptail_jax.metrics.law import has_maximum
 from cliptail_jax.report.layout import Column, Row, Table, cell
@@ -74,9 +74,7 @@ def summary(result: Collection) -> list[str]:
     """Sentences on the plan and on what it assumes."""
     law, plan = result.posterior.law, result.plan
     results = result.counts.frequency, result.counts.correct, result.counts.examples
-    mean, gain = (
-        format_interval(number.value, (number.low, number.high), ".1f") for number in (result.mean, result.gain)
-    )
+    mean, gain = (cell(number.value, ".1f", (number.low, number.high)).text for number in (result.mean, result.gain))
     classes = int(np.sum(result.counts.examples == 0))
     extrapolated = int(np.sum((plan > 0) & (result.counts.frequency + plan > result.counts.frequency.max())))
     cost = "" if result.cost is None else f" for {plan @ result.cost:,.0f} in all"

@@ -11,7 +11,7 @@ from cliptail_jax.evaluation.published import Summaries
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import write_text
 from cliptail_jax.host.outputs import first_bytes
-from cliptail_jax.host.text import UNDEFINED, format_interval, format_number, tsv
+from cliptail_jax.host.text import UNDEFINED, format_number, tsv
 from cliptail_jax.metrics.measures import GROUPS, MEASURES, Measure, format_of
 from cliptail_jax.metrics.retrieval import CUTOFFS
 from cliptail_jax.pretrained.hub import slug
@@ -24,7 +24,8 @@ from cliptail_jax.pretrained.published import (
     listed_models,
     published_models,
 )
-from cliptail_jax.report.layout import markdown_table, pad_columns, plain_table
+from cliptail_jax.report.layout import cell, markdown_table, pad_columns, plain_table
+from cliptail_jax.report.run_tables import measure_column
 
 CLASS_MEASURES = ("top1", "top5", "odds_acc", "f50", "slope_pred", *GROUPS, "slope_acc", "corr_acc", "corr_pred")
 RECALLS = tuple(f"{direction}_r{k}" for direction in ("image_to_text", "text_to_image") for k in CUTOFFS)
@@ -75,8 +76,7 @@ def columns(summaries: Summaries) -> list[Measure]:
 def markdown(summaries: Summaries) -> str:
     """A row per model, set and class frequency, with '–' for undefined numbers."""
     measures = columns(summaries)
-    headings = [f"{measure.title} [95 %]" if measure.has_interval else measure.title for measure in measures]
-    rows = [["model", "set", *headings, "class frequency"]]
+    rows = [["model", "set", *(measure_column(measure).heading for measure in measures), "class frequency"]]
     for summary in summaries:
         cells = [summary_cell(summary, measure.key) for measure in measures]
         rows.append([summary["model"], summary["set"], *cells, summary["settings"]["class_frequency"] or UNDEFINED])
@@ -88,7 +88,7 @@ def summary_cell(summary: Mapping[str, Any], key: str) -> str:
     value = summary.get(key)
     if not isinstance(value, float):
         return summary.get(f"{key}_beyond", UNDEFINED) if value is None else str(value)
-    return format_interval(value, summary.get(f"{key}_interval"), format_of(key))
+    return cell(value, format_of(key), summary.get(f"{key}_interval")).text
 
 
 def write_sheet(models: Sequence[ModelName], summaries: Summaries, path: Path) -> None:

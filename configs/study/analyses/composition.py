@@ -38,10 +38,9 @@ from cliptail_jax.concepts.word_counter import WordCounter
 from cliptail_jax.curation.variant import caption_chunks
 from cliptail_jax.evaluation.pairs import open_pairs
 from cliptail_jax.host.errors import UserError, command_line
-from cliptail_jax.host.text import format_interval
 from cliptail_jax.metrics.bootstrap import percentiles
 from cliptail_jax.metrics.retrieval import DECILES, deciles
-from cliptail_jax.report.layout import markdown_table
+from cliptail_jax.report.layout import cell, markdown_table
 from cliptail_jax.report.style import add_grid, legend_below, save, style
 from cliptail_jax.report.training_images import data_section, data_values, training_variant
 from cliptail_jax.results.run import Run
@@ -141,7 +140,7 @@ def estimates(
     fold = np.random.default_rng(0).permutation(units)[unit] % FOLDS
     folds = fit(x, correct, examples, (fold != np.arange(FOLDS)[:, None]).astype(float))
     loss = -log_likelihood(folds, x, correct, examples)[fold, np.arange(len(x))].sum() / examples.sum()
-    cells = [format_interval(b, interval, ".2f") for b, interval in zip(beta[1:], bounds)]
+    cells = [cell(b, ".2f", interval).text for b, interval in zip(beta[1:], bounds)]
     return cells, 1 - log_likelihood(beta[None], x, correct, examples).sum() / alone, loss
 
 
