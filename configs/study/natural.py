@@ -61,12 +61,11 @@ BIAS = ("odds_acc", "slope_pred")
 # The claim, the run with the higher and the run with the lower value of each measure of bias.
 LOSSES = {
     "clip": ("SL is more biased than CLIP on captions of the same records", "sl", "clip"),
-    "batch": ("A softmax over all classes leaves SL more biased than over those of the batch", "sl", "batch"),
-    "counts": ("Counting each class of the batch once leaves more bias than as often as it occurs", "batch", "counts"),
+    **{key: studies.STEP_CLAIMS[key] for key in ("batch", "counts")},
     "captions": ("Class names leave CLIP more biased than captions of the same records", "clip_names", "clip"),
     "all": ("Pairs with a class leave CLIP more biased than all pairs", "clip", "clip_all"),
     "words_all": ("Words as labels, without contrast, leave more bias than CLIP", "words_all", "clip_all"),
-    "adjusted": ("SL is more biased than with adjusted logits", "sl", "adjusted"),
+    "adjusted": studies.STEP_CLAIMS["adjusted"],
 }
 EQUAL = {
     "counts_equal": (
