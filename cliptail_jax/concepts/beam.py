@@ -34,9 +34,9 @@ def count_on_beam(options: argparse.Namespace, beam_options: list[str]) -> None:
     parts = match(options.captions, options.data_dir)
     counter = ConceptCounter(class_list_for(options.classes, options.rule), options.rule)
     check_part(parts[0], options.column, open_any)
-    unfinished = f"{options.output}.unfinished"
+    partial_output = f"{options.output}.unfinished"
     try:
-        write_counts({}, (), unfinished)  # fails now, and not after hours
+        write_counts({}, (), partial_output)  # fails now, and not after hours
     except (OSError, BeamIOError) as error:
         raise UserError(f"{options.output} cannot be written: {error}") from error
     try:
@@ -48,12 +48,12 @@ def count_on_beam(options: argparse.Namespace, beam_options: list[str]) -> None:
                 | "Count" >> beam.FlatMap(counts_of, counter, options.column)
                 | "Add" >> beam.CombinePerKey(sum)
                 | "Gather" >> beam.combiners.ToDict()
-                | "Write" >> beam.Map(write_counts, counter.names, unfinished)
+                | "Write" >> beam.Map(write_counts, counter.names, partial_output)
             )
-        FileSystems.rename([unfinished], [options.output])
+        FileSystems.rename([partial_output], [options.output])
     finally:
-        if FileSystems.exists(unfinished):
-            FileSystems.delete([unfinished])
+        if FileSystems.exists(partial_output):
+            FileSystems.delete([partial_output])
 
 
 def open_pipeline(arguments: Sequence[str]) -> "beam.Pipeline":

@@ -88,15 +88,15 @@ def translate(line: CommandLine, devices: int, data_dir: str = "", tokenizer: st
     fields |= step_fields(line, devices, bool(known_data), notes)
     fields |= optimizer_fields(values, bool(known_data), notes)
     config.update_from_flattened_dict(fields)
-    typed = typed_config(config)
-    check_image_tower(typed)
+    sections = typed_config(config)
+    check_image_tower(sections)
     samples = values["train_num_samples"] or 0
     has_shards = (
         not known_data and data.kind_of("train_data", values["train_data"], values["dataset_type"]) == data.SHARDS
     )
     min_samples = samples if has_shards and not values["dataset_resampled"] else 0
     sets = (train, *held_out) if train else held_out
-    return Translation(typed, sets, min_samples, f"{values['logs'].rstrip('/')}/{run_name(values)}", tuple(notes))
+    return Translation(sections, sets, min_samples, f"{values['logs'].rstrip('/')}/{run_name(values)}", tuple(notes))
 
 
 def check_alone(values: Mapping[str, Any]) -> None:
