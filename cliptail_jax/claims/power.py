@@ -70,8 +70,8 @@ def published_variances(design: Design) -> dict[str, Variances]:
 def variances_of(name: str, claims: Mapping[str, ClaimResult]) -> dict[str, Variances]:
     """The mean variances of the differences of two runs, by measure, over those claims with several pairs.
 
-    The variance between the differences of P pairs is pair_variance. The variance of their mean, which follows from their interval,
-    is class_variance + pair_variance / P.
+    The variance between the differences of P pairs is pair_variance. The variance of their mean, which follows from their
+    interval, is class_variance + pair_variance / P.
     """
     parts: dict[str, list[tuple[float, float, int]]] = {}
     for claim in claims.values():

@@ -48,12 +48,12 @@ def evaluate_command(options: argparse.Namespace, workdir: Path) -> None:
     if on_dask and not (is_published and len(config.eval.models) > 1):
         raise UserError("--runner=dask is for several published models: leave it out")
     if is_published:
-        published, failures = zero_shot.typed_config(config), {}
+        sections, failures = zero_shot.typed_config(config), {}
         if on_dask:
-            directory_of = model_directories(published.eval.models, workdir)
+            directory_of = model_directories(sections.eval.models, workdir)
             failures = run_models_on_dask(directory_of, "eval.models", workdir, options.scheduler)
         with sole_writer(workdir):
-            evaluate_models(published, workdir, failures)
+            evaluate_models(sections, workdir, failures)
     else:
         evaluate_run(config, workdir)
     if jax.process_index() == 0:
@@ -135,7 +135,7 @@ def evaluate_models(
     Raises UserError as `evaluate_published`, and at the end if models were skipped.
     """
     check_tables(workdir)
-    models, summaries, skipped = evaluate_published(config, workdir, failures)
+    models, summaries, reasons = evaluate_published(config, workdir, failures)
     names = list(dict.fromkeys(config.eval.models))
     if summaries and jax.process_index() == 0:
         print(markdown(summaries), end="")
@@ -143,9 +143,9 @@ def evaluate_models(
             table_path, sheet_path = (workdir / name for name in TABLES)
             write_text(table_path, markdown(summaries))
             write_sheet(models, summaries, sheet_path)
-    if skipped:
-        reason = "" if len(names) > 1 else f": {skipped[names[0]]}"
+    if reasons:
+        reason = "" if len(names) > 1 else f": {reasons[names[0]]}"
         raise UserError(
-            f"{len(skipped)} of {len(names)} models skipped ({shortened_list(list(skipped), MAX_NAMES)}){reason}"
+            f"{len(reasons)} of {len(names)} models skipped ({shortened_list(list(reasons), MAX_NAMES)}){reason}"
         )
     return summaries

@@ -178,8 +178,8 @@ def write_description(objective: Objective, data: Mapping[str, Any], workdir: Pa
     text = f"{workdir}: {len(variant):,} records of {variant.source.name}, {len(frequency)} classes"
     if len(frequency):
         text += f", {frequency.max():,} to {frequency.min():,} each"
-    if unlabelled := variant.unlabelled:
-        text += f", {unlabelled:,} records without a class"
+    if number := variant.unlabelled:
+        text += f", {number:,} records without a class"
     if empty := np.sum(frequency == 0):
         text += f", {empty} of them empty"
     if variant.dropped_without_caption:
@@ -231,12 +231,12 @@ def make_run_evaluate(objective: Objective, graphdef: nnx.GraphDef, mesh: Mesh, 
 
 def compile_step(train_step: Callable, state: TrainState, batch: Batch) -> Callable:
     """Compile the step, and log the form of attention on accelerators, or whether faulty fusions are turned off on CPUs."""
-    traced = train_step.trace(state, batch)
+    trace = train_step.trace(state, batch)
     if jax.default_backend() != "cpu":  # CPUs have no kernels of attention
-        log_line(f"attention: {attention_in(traced.jaxpr.jaxpr)}")
+        log_line(f"attention: {attention_in(trace.jaxpr.jaxpr)}")
     elif note := fusions_note():
         log_line(note)
-    return traced.lower().compile()
+    return trace.lower().compile()
 
 
 def was_evaluated(objective: Objective, workdir: Path, step: int) -> bool:
