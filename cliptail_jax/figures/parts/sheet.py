@@ -164,7 +164,5 @@ def study_lines(
         rows: the name of a run, then its cells in these columns.
         seeds: the finished runs of each seed, by the name of its directory.
     """
-    lines = [
-        (str(Path(seed) / run), *cells) for run, *cells in rows for seed, finished in seeds.items() if run in finished
-    ]
+    lines = [(str(Path(seed) / run), *cells) for run, *cells in rows for seed, names in seeds.items() if run in names]
     return [("run", *columns), *lines]
