@@ -117,7 +117,7 @@ def runs_of(claim: Claim) -> float:
 
 def times(variance: SeedVariance, runs: float) -> SeedVariance:
     """The variance of a sum of runs."""
-    return variance._replace(of_seeds=variance.of_seeds * runs, of_both=variance.of_both * runs)
+    return variance._replace(v_seeds=variance.v_seeds * runs, v_both=variance.v_both * runs)
 
 
 def variances_of_kinds(replicates: Sequence[Replicate], statistic: str, set_name: str = "") -> dict[str, SeedVariance]:

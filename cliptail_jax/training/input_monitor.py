@@ -83,10 +83,10 @@ class InputMonitor:
             text += f"; data.workers={min(cores_for_input, cores)} uses more of them"
         elif waits > 0.5 and cores_for_input > cores:
             text += "; data.resize='step' or data.scaled_decoding leaves them less to do"
-        _, reduced, longest = np.stack(self._loading).T
-        if reduced.sum():
+        _, reductions, longest = np.stack(self._loading).T
+        if reductions.sum():
             text += (
-                f"; {int(reduced.sum()):,} images had longer sides than data.canvas={self._canvas} and were reduced to it: "
+                f"; {int(reductions.sum()):,} images had longer sides than data.canvas={self._canvas} and were reduced to it: "
                 f"{int(longest.max())} would fit all of them"
             )
         return text

@@ -99,7 +99,7 @@ def test_remedies_that_are_not_measurably_worse_and_the_cost_in_the_head_are_nam
 
 
 def test_the_answer_has_the_intervals_and_looks_of_claims():
-    variance = SeedVariance(of_seeds=400.0, of_both=0.0, degrees=5.0)
+    variance = SeedVariance(v_seeds=400.0, v_both=0.0, degrees=5.0)
     assert answered({"sl": 0.8, "fair": 0.0})[0][0].startswith("Fair: ")
     borrowed = Borrowed("made", {"mean_per_class": variance})
     assert answered({"sl": 0.8, "fair": 0.0}, borrowed=borrowed)[0][0].startswith("No run is measurably better than SL")

@@ -171,7 +171,7 @@ def counts_of(seeds: Sequence[ClassResults]) -> Counts:
 def estimate(statistic, *variables: Float[np.ndarray, " class"]) -> tuple[float, float, float]:
     """A statistic over classes, and its interval."""
     (sample,) = bootstrap(statistic, np.stack(variables)[:, None])
-    return sample.value, *percentiles(sample.resampled)
+    return sample.value, *percentiles(sample.draws)
 
 
 @command_line

@@ -134,8 +134,8 @@ def estimates(
     units = unit.max() + 1
     (beta,) = fit(x, correct, examples, np.ones((1, len(x))))
     blocks = weights_of_resamples(units) if len(beta) > 1 else ()
-    resampled = [fit(x, correct, examples, times[:, unit]) for times in blocks]
-    bounds = map(percentiles, np.concatenate(resampled).T[1:]) if resampled else ()
+    draws = [fit(x, correct, examples, times[:, unit]) for times in blocks]
+    bounds = map(percentiles, np.concatenate(draws).T[1:]) if draws else ()
     alone = log_likelihood(fit(x[:, :1], correct, examples, np.ones((1, len(x)))), x[:, :1], correct, examples).sum()
     fold = np.random.default_rng(0).permutation(units)[unit] % FOLDS
     folds = fit(x, correct, examples, (fold != np.arange(FOLDS)[:, None]).astype(float))
