@@ -137,9 +137,9 @@ def take_steps(objective: Objective, mesh: Mesh, workdir: Path, progress: RunPro
                 unreadable.check()
             progress.after_step(step, loss)
             stop.after_step()
-            if is_due(step, evaluate_every, total_steps) and not stop.requested:
+            if is_due(step, evaluate_every, total_steps) and not stop.is_requested:
                 evaluate_and_log(evaluate, state, step, log, progress, learning_monitor, stop)
-            if is_due(step, config.checkpoint.every_steps, total_steps) or stop.requested:
+            if is_due(step, config.checkpoint.every_steps, total_steps) or stop.is_requested:
                 log.check_finite()
                 with progress.saving():
                     checkpoints.save(step, state)
@@ -147,7 +147,7 @@ def take_steps(objective: Objective, mesh: Mesh, workdir: Path, progress: RunPro
         trace.end()
         with progress.saving():
             checkpoints.wait()
-    durations = progress.durations(input_monitor.waited)
+    durations = progress.durations(input_monitor.wait_seconds)
     log_line(
         f"{workdir}: {sum(durations.values()):.1f} s: "
         + ", ".join(f"{s:.1f} {activity}" for activity, s in durations.items())
@@ -268,9 +268,9 @@ def evaluate_and_log(
 
 def leave_if_requested(stop: StopRequest, checkpoints: Checkpoints) -> None:
     """After a request to stop, wait until the last step is saved, and end the program with the exit status of SIGTERM."""
-    if stop.requested:
+    if stop.is_requested:
         checkpoints.wait()
-        log_line(f"stopped by SIGTERM; {checkpoints.saved}")
+        log_line(f"stopped by SIGTERM; {checkpoints.note}")
         sys.exit(128 + signal.SIGTERM)
 
 
@@ -284,4 +284,4 @@ def report_storage_errors(workdir: Path, checkpoints: Checkpoints) -> Iterator[N
             reason = f"{workdir} cannot be written to ({storage})"
         elif not (reason := memory_problem(error)):
             raise
-        raise UserError(f"{reason}; {checkpoints.saved}") from None
+        raise UserError(f"{reason}; {checkpoints.note}") from None

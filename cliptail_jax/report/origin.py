@@ -69,9 +69,9 @@ def facts(comparison: ComparedRuns) -> dict[str, list[Fact]]:
         "prompts": lambda run: text_of(run.summary.get("settings", {}).get("templates", "")),
         "evaluated on": lambda run: run.latest.set_name if run.latest else "",
         "weights": lambda run: str(run.summary.get("weights", ""))[:16],
-        "software": lambda run: software_of(run.noted),
-        "hardware": lambda run: hardware_of(run.noted),
-        "commit": lambda run: run.noted.get("commit") or "",
+        "software": lambda run: software_of(run.document),
+        "hardware": lambda run: hardware_of(run.document),
+        "commit": lambda run: run.document.get("commit") or "",
         "checkpoint": lambda run: run.checkpoint,
     }
     return collected(comparison.runs, describe)
@@ -159,7 +159,9 @@ def commands(directories: Sequence[Contents], comparison: ComparedRuns) -> dict[
                 names_of.setdefault(current_command(command), []).append(
                     f"the transfer {directory_name(contents.workdir)}"
                 )
-    for command, owners in distinct_texts(comparison.runs, lambda run: current_command(run.noted.get("command", ""))):
+    for command, owners in distinct_texts(
+        comparison.runs, lambda run: current_command(run.document.get("command", ""))
+    ):
         # On the page of one run of a study, the study's command is only in the run's files.
         is_study = command.startswith("cliptail study ") and " --only=" not in command
         name = "the whole study" if is_study and command not in names_of else owners or "all runs"

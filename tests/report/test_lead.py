@@ -168,7 +168,7 @@ def test_models_without_a_known_recipe_are_not_called_confounded(tmp_path):
     class Group:
         def __init__(self, name, objective):
             self.name, run = name, Run(tmp_path)
-            run.noted = {"config": {"objective": objective, "total_epochs": name}}
+            run.document = {"config": {"objective": objective, "total_epochs": name}}
             run.data, self.runs = {}, [run]
 
     groups = [Group("a", "zero_shot"), Group("b", "supervised"), Group("c", []), Group("d", "dino")]
