@@ -65,8 +65,8 @@ def next_step(study: Study, groups: Mapping[str, RunGroup]) -> list[str]:
     edge = " It is at the end of those tried: one beyond it may be better." * (best in (study.runs[0], study.runs[-1]))
     means_of_others = ", ".join(f"{name} {mean:.1f}" for name, mean in means.items() if name != best)
     sentence = f"{best} has the largest {CRITERION_NAME}: {means[best]:.1f} % ({means_of_others})."
-    if unfinished := [name for name in study.runs if name not in means and name not in study.failures]:
-        return [f"So far, {sentence} Not finished: {', '.join(unfinished)}."]
+    if names := [name for name in study.runs if name not in means and name not in study.failures]:
+        return [f"So far, {sentence} Not finished: {', '.join(names)}."]
     return [f"{sentence}{edge}", f"Go on with: {study.next_command.replace(BEST, best)}"]
 
 

@@ -97,7 +97,7 @@ class Plots:
         self.has_paths = False
         self._comparison, self._shows_images = comparison, shows_images
         self._shapes: dict[str, CustomJS] = {}
-        if any(e.frequency is not None for kind in comparison.evaluated for e in kind.shared.values()):
+        if any(e.frequency is not None for kind in comparison.evaluated_kinds for e in kind.by_seed.values()):
             self.points = self._class_source()
             self._by_frequency("accuracy", "accuracy")
             self._by_frequency("predictions", "share of predictions")
@@ -112,7 +112,7 @@ class Plots:
         )
         self._curve("recall", "text→image recall at 5 (%)", recall_by_decile, "decile of the rarest word's frequency")
         self._calibration()
-        if comparison.evaluated:
+        if comparison.evaluated_kinds:
             self.confusions = [self._confusion(f"confusion_{place}") for place in ("a", "b")]
 
     def _figure(self, name: str, description: str, tools: str = MOVING, **options) -> figure:
@@ -161,8 +161,8 @@ class Plots:
             for key in ("kind", "seed", "class", "x", "images", "accuracy", "odds", "share", "y", "name", "wrong")
         }
         labels = self._comparison.labels
-        for kind in self._comparison.evaluated:
-            for seed, evaluation in kind.shared.items():
+        for kind in self._comparison.evaluated_kinds:
+            for seed, evaluation in kind.by_seed.items():
                 if evaluation.frequency is None:
                     continue
                 number = len(evaluation.accuracy)
@@ -202,11 +202,11 @@ class Plots:
         shared = {"x_range": self.figures["accuracy"].x_range} if name == "predictions" else {}
         plot = self._figure(name, description, SELECTING, height=440, x_axis_type="log", y_axis_type=scale, **shared)
         y = "y" if name == "predictions" else "odds"
-        crowded = sum(len(kind.shared) for kind in self._comparison.evaluated) * self._comparison.classes
+        crowded = sum(len(kind.by_seed) for kind in self._comparison.evaluated_kinds) * self._comparison.classes
         alpha = 0.55 if crowded < 500 else 0.2 if crowded < 2000 else 0.05
         markers, curves = [], []
-        for kind in self._comparison.evaluated:
-            evaluations = [evaluation for evaluation in kind.shared.values() if evaluation.frequency is not None]
+        for kind in self._comparison.evaluated_kinds:
+            evaluations = [evaluation for evaluation in kind.by_seed.values() if evaluation.frequency is not None]
             if not evaluations:
                 continue
             view = CDSView(filter=GroupFilter(column_name="kind", group=kind.name))
