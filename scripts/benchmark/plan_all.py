@@ -98,14 +98,14 @@ def row(program: str, numbers: Mapping) -> dict[str, str]:
     }
     if not numbers["fits"]:
         return cells
-    shared, times = numbers["collectives"].values(), numbers["step_seconds"]
+    collectives, times = numbers["collectives"].values(), numbers["step_seconds"]
     seconds = binding(times)[1]
     hours = seconds * numbers["total_steps"] / 3600
     cells |= {
         "tflop": f"{numbers['flops'] / 1e12:.3g}",
         "hbm_gb": f"{numbers['hbm_bytes'] / 1e9:.3g}",
-        "collectives": f"{sum(x['count'] for x in shared)}",
-        "collectives_mb": f"{sum(x['bytes'] for x in shared) / 1e6:.3g}",
+        "collectives": f"{sum(x['count'] for x in collectives)}",
+        "collectives_mb": f"{sum(x['bytes'] for x in collectives) / 1e6:.3g}",
         "ms_arithmetic": f"{1000 * times['compute']:.3g}",
         "ms_hbm": f"{1000 * times['memory']:.3g}",
         "ms_links": f"{1000 * times['interconnect']:.3g}",

@@ -136,15 +136,15 @@ def judged(base: Base, tables: dict[str, Int[np.ndarray, " class"]], counts: dic
         if table not in tables:  # balanced sampling, of which the law knows nothing
             continue
         law = base.law(kind)
-        predicted, accuracy = 100 * law.accuracy(tables[table]), 100 * law.accuracy(base.images)
-        value, low, high = estimate(mean_over_classes, 100 * results.accuracy - predicted)
+        predictions, accuracy = 100 * law.accuracy(tables[table]), 100 * law.accuracy(base.images)
+        value, low, high = estimate(mean_over_classes, 100 * results.accuracy - predictions)
         error = cell(value, ".1f", (low, high)).text
         gains = ""
         if rule != "nobody" and f"{kind}_nobody" in counts:
             gain = results.gain_over(counts[f"{kind}_nobody"])
-            value, *interval = estimate(mean_rank_correlation, predicted - accuracy, gain)
+            value, *interval = estimate(mean_rank_correlation, predictions - accuracy, gain)
             gains = cell(value, ".2f", interval).text
-        rows[name] = [f"{predicted.mean():.1f}, {100 * results.accuracy.mean():.1f}", error, gains]
+        rows[name] = [f"{predictions.mean():.1f}, {100 * results.accuracy.mean():.1f}", error, gains]
     return rows
 
 
@@ -197,7 +197,7 @@ def main(arguments: list[str]) -> None:
         return
     studies = dict(map(judged_study, options.studies))
     header = ["run", *(f"{data}: {column}" for data in studies for column in PREDICTION_COLUMNS)]
-    runs = dict.fromkeys(run for of_data in studies.values() for run in of_data)
+    runs = dict.fromkeys(run for runs_of_data in studies.values() for run in runs_of_data)
     rows = [
         [run, *(text for rows_of in studies.values() for text in rows_of.get(run, [""] * len(PREDICTION_COLUMNS)))]
         for run in runs

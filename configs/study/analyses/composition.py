@@ -68,13 +68,13 @@ def pairs_of(run: Run) -> Pairs:
     """Raises UserError if a run's data or set are not there or others than before, or no caption has exactly two words."""
     data, evaluation, counter = data_section(data_values(run.config)), run.retrieval, WordCounter()
     fields = tuple(evaluation.summary.get("settings", {}).get("captions", ())), tuple(data.captions.words)
-    opened, results = (
+    pair_set, results = (
         open_pairs(evaluation.set_name, data.data_dir, *fields, data.name, data.class_names),
         evaluation.results,
     )
-    if opened is None or not np.isin(results.captions, opened.caption_records).all():
+    if pair_set is None or not np.isin(results.captions, pair_set.caption_records).all():
         raise UserError(f"{run.workdir} was evaluated on other captions than '{evaluation.set_name}' has now")
-    texts = [opened.captions[row] for row in np.searchsorted(opened.caption_records, results.captions)]
+    texts = [pair_set.captions[row] for row in np.searchsorted(pair_set.caption_records, results.captions)]
     names = count_chunks(counter, [texts]).counts["name"].to_pylist()
     captions, words = counter.find(texts, names)
     order = np.lexsort((words, captions))  # by caption, then by word
@@ -161,12 +161,12 @@ def table(runs: Sequence[Pairs]) -> list[list[str]]:
     unseen = [((0, 1), together == 0)] if not together.all() else []
     for columns, rows in [(columns, everything) for columns in MODELS] + unseen:
         data = x[rows][:, columns], correct[rows], examples[rows]
-        coefficients, explained, loss = estimates(*data, names[rows])
+        coefficients, share, loss = estimates(*data, names[rows])
         cells = dict(zip(columns, coefficients))
         r = f"{np.corrcoef(binned(data[0][:, 0], *data[1:]))[0, 1]:.2f}" if len(columns) == 1 else ""
         pairs = f"{len(np.unique(names[rows])):,}" + ("" if rows is everything else " with n_ab = 0")
         cells_of_terms = [cells.get(term, "") for term in range(len(TERMS))]
-        table_rows.append([pairs, *cells_of_terms, f"{explained:.4f}", f"{loss:.4f}", r])
+        table_rows.append([pairs, *cells_of_terms, f"{share:.4f}", f"{loss:.4f}", r])
     return table_rows
 
 
