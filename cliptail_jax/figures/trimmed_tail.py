@@ -41,7 +41,7 @@ PARTS = {"others": "head and middle", "tail": "tail"}
 def draw(entries: Sequence[Entry], untrimmed: Path | None = None) -> Figure:
     """A column of panels for each number of shots: the other classes at the top and the tail at the bottom, in percent."""
     # Of each run, the number of classes that were trimmed, and the number of images that each of them has left.
-    cuts = [tuple(entry.opened.config.get(f"data.tail.{key}", 0) for key in ("classes", "shots")) for entry in entries]
+    cuts = [tuple(entry.results.config.get(f"data.tail.{key}", 0) for key in ("classes", "shots")) for entry in entries]
     numbers = sorted({classes for classes, _ in cuts if classes})
     shots = sorted({run_shots for classes, run_shots in cuts if classes}, reverse=True)
     if not numbers:

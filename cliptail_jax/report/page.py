@@ -322,7 +322,7 @@ def page_data(comparison: ComparedRuns, plots: Plots, sentences: Sequence[Findin
         content: dict[str, Any] = {
             "name": kind.name,
             "colours": [kind.look.colour, kind.look.on_dark],
-            "shows": [[model.id, colours] for model, colours in plots.of_kind[kind.name]],
+            "shows": [[model.id, colours] for model, colours in plots.by_kind[kind.name]],
         }
         if kind.by_seed:
             wrong = wrong_predictions(kind.confusion)

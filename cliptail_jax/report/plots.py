@@ -1,4 +1,4 @@
-"""The plots of the page, by Bokeh. `Plots.of_kind` lists what the page hides with a kind of runs."""
+"""The plots of the page, by Bokeh. `Plots.by_kind` lists what the page hides with a kind of runs."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -78,7 +78,7 @@ class Plots:
         figures: the plots; those for which there are no numbers are left out.
         previews: some of them, as SVG.
         descriptions: those of the plots, for those who do not see them.
-        of_kind: the objects that show a kind, each with the names of its properties that are the kind's colour.
+        by_kind: the objects that show a kind, each with the names of its properties that are the kind's colour.
         points: the source of classes and runs, whose selection chooses classes; None without evaluations.
         confusions: the sources of the two plots of confusion, which the page fills.
         rows: the axis of kinds, from which a hidden one is removed.
@@ -90,7 +90,7 @@ class Plots:
         self.figures: dict[str, Model] = {}
         self.previews: dict[str, Preview] = {}
         self.descriptions: dict[str, str] = {}
-        self.of_kind: dict[str, list[tuple[Model, list[str]]]] = {kind.name: [] for kind in comparison.kinds}
+        self.by_kind: dict[str, list[tuple[Model, list[str]]]] = {kind.name: [] for kind in comparison.kinds}
         self.points: ColumnDataSource | None = None
         self.confusions: list[ColumnDataSource] = []
         self.rows: FactorRange | None = None
@@ -135,13 +135,13 @@ class Plots:
     def _shows(self, kind: ComparedGroup, *renderers: Model) -> None:
         """Note that renderers and their glyphs show a kind, in its colour."""
         for renderer in renderers:
-            self.of_kind[kind.name].append((renderer, []))
+            self.by_kind[kind.name].append((renderer, []))
             self._has_colour(kind, renderer.glyph)
 
     def _has_colour(self, kind: ComparedGroup, glyph: Model) -> None:
         """Note that a glyph has the colour of a kind."""
         colours = [name for name in ("fill_color", "line_color") if name in glyph.properties()]
-        self.of_kind[kind.name].append((glyph, colours))
+        self.by_kind[kind.name].append((glyph, colours))
 
     def _marker(self, kind: ComparedGroup) -> dict:
         """The marker of a kind as options of a scatter plot: its path, scaled to the marker's size."""
@@ -199,11 +199,11 @@ class Plots:
             f"runs the means of ten groups of classes, and a line {line}. The table of classes below has the numbers."
         )
         scale = "log" if name == "predictions" else "linear"
-        shared = {"x_range": self.figures["accuracy"].x_range} if name == "predictions" else {}
-        plot = self._figure(name, description, SELECTING, height=440, x_axis_type="log", y_axis_type=scale, **shared)
+        options = {"x_range": self.figures["accuracy"].x_range} if name == "predictions" else {}
+        plot = self._figure(name, description, SELECTING, height=440, x_axis_type="log", y_axis_type=scale, **options)
         y = "y" if name == "predictions" else "odds"
-        crowded = sum(len(kind.by_seed) for kind in self._comparison.evaluated_kinds) * self._comparison.classes
-        alpha = 0.55 if crowded < 500 else 0.2 if crowded < 2000 else 0.05
+        number = sum(len(kind.by_seed) for kind in self._comparison.evaluated_kinds) * self._comparison.classes
+        alpha = 0.55 if number < 500 else 0.2 if number < 2000 else 0.05
         markers, curves = [], []
         for kind in self._comparison.evaluated_kinds:
             evaluations = [evaluation for evaluation in kind.by_seed.values() if evaluation.frequency is not None]
@@ -222,12 +222,12 @@ class Plots:
             frequency = np.concatenate([evaluation.frequency for evaluation in evaluations])
             value = np.concatenate([getattr(e, "share" if name == "predictions" else "accuracy") for e in evaluations])
             means = group_means(frequency, value)
-            x, of_groups = np.maximum(means[0], ZERO), 100 * means[1] if name == "predictions" else log_odds(means[1])
-            line = (x, of_groups) if name == "predictions" else odds_curve(frequency, kind.odds_line)
-            curve = Curve(kind, (x, of_groups), line)
+            x, y_means = np.maximum(means[0], ZERO), 100 * means[1] if name == "predictions" else log_odds(means[1])
+            line = (x, y_means) if name == "predictions" else odds_curve(frequency, kind.odds_line)
+            curve = Curve(kind, (x, y_means), line)
             if name == "predictions":
                 with np.errstate(divide="ignore"):  # of groups that are never predicted
-                    curve = Curve(kind, *[(x, np.log10(of_groups))] * 2)
+                    curve = Curve(kind, *[(x, np.log10(y_means))] * 2)
             curves.append(curve)
             lines = [
                 draw(
@@ -238,7 +238,7 @@ class Plots:
                     line_width=2.5,
                     line_dash=kind.look.dash,
                 ),
-                draw(plot, Scatter, dict(x=x, y=of_groups), size=9, **filled(kind), **self._marker(kind)),
+                draw(plot, Scatter, dict(x=x, y=y_means), size=9, **filled(kind), **self._marker(kind)),
             ]
             if name == "accuracy" and math.isfinite(kind.value("f50")):
                 at_one, per_decade = kind.odds_line
