@@ -1,4 +1,4 @@
-"""A transfer and its report."""
+"""Transfers models as the flags of `cliptail transfer` say, and reports the results."""
 
 import argparse
 from collections.abc import Mapping
