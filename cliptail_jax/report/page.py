@@ -31,7 +31,8 @@ from cliptail_jax.report.findings import Finding, findings, verdict_counts
 from cliptail_jax.report.forecasts import compared_table
 from cliptail_jax.report.layout import shown_in
 from cliptail_jax.report.lead import lead_of
-from cliptail_jax.report.plots import Plots
+from cliptail_jax.report.plot_parts import Plots
+from cliptail_jax.report.plots import draw_plots
 from cliptail_jax.report.run_tables import transfer_table, warnings_of
 from cliptail_jax.results.directory import Contents, matches, read_directory, select
 from cliptail_jax.results.run import directory_name
@@ -176,7 +177,7 @@ def render(
     """The text of the page."""
     for kind in with_bar(comparison.kinds, "measuring", "kinds of runs"):
         _ = kind.variances  # which take longest, and are cached
-    plots = Plots(comparison, shows_images=bool(images.data and images.data["training"]))
+    plots = draw_plots(comparison, shows_images=bool(images.data and images.data["training"]))
     configs = origin.configs_of(comparison.kinds)
     transfer = transfer_results(comparison, directories)
     claims = {prefix: study_claims.values() for study_claims, prefix in zip(verdicts, prefixes(directories))}
