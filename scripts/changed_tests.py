@@ -67,8 +67,8 @@ class Dependencies:
     def tests_of(self, files: Iterable[str]) -> list[str]:
         """The files of tests that depend on these files. Paths are relative to the clone."""
         modules = {module for path in files for module in self._modules_of(path)}
-        affected = modules.union(*map(self._graph.find_downstream_modules, modules))
-        return sorted(f"{module.replace('.', '/')}.py" for module in affected & self.tests)
+        dependents = modules.union(*map(self._graph.find_downstream_modules, modules))
+        return sorted(f"{module.replace('.', '/')}.py" for module in dependents & self.tests)
 
     def _modules_of(self, path: str) -> set[str]:
         """The modules that are changed with a file."""
@@ -130,8 +130,8 @@ class Dependencies:
             if isinstance(node, ast.ImportFrom) and node.module.startswith("tests."):
                 fixtures |= {f"{conftest}.{alias.name}": node for alias in node.names}
         tree.body = [node for node in tree.body if node not in fixtures.values()]
-        for imported in self._graph.find_modules_directly_imported_by(conftest):
-            self._graph.remove_import(importer=conftest, imported=imported)
+        for module in self._graph.find_modules_directly_imported_by(conftest):
+            self._graph.remove_import(importer=conftest, imported=module)
         for module, part in {conftest: tree, **fixtures}.items():
             self._sources[module] = ast.unparse(part)
             self._add(module, {conftest, *imports_of(part)})

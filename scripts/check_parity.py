@@ -68,10 +68,10 @@ def main() -> None:
         parser.error("give --model, --captions or --supported")
 
 
-def compare_models(name: str, pretrained: str | None) -> None:
+def compare_models(name: str, tag: str | None) -> None:
     config = open_clip.get_model_config(name)
     with tempfile.TemporaryDirectory() as folder:
-        theirs = open_clip_model(name, pretrained, config, Path(folder))
+        theirs = open_clip_model(name, tag, config, Path(folder))
         tensors = {key: value.contiguous() for key, value in theirs.state_dict().items()}
         save_file(tensors, Path(folder) / WEIGHTS_FILES[0])
         if "hf_model_name" in config["text_cfg"]:
@@ -82,13 +82,13 @@ def compare_models(name: str, pretrained: str | None) -> None:
     images = draw_images(BATCH, ours.preprocess.size)
     tokens = random_tokens(open_clip.get_model_config(name)["text_cfg"])
     features = jax.jit(lambda m, i, t: (m.encode_image(i), m.encode_text(t)))(ours.model, images, tokens)
-    expected = encode(theirs, images, tokens)
+    references = encode(theirs, images, tokens)
     exact = encode(theirs.double(), images.astype(np.float64), tokens)
     parameters = sum(parameter.numel() for parameter in theirs.parameters())
-    result = {"model": name, "weights": pretrained or "random", "parameters": parameters}
+    result = {"model": name, "weights": tag or "random", "parameters": parameters}
     for i, kind in enumerate(("image", "text")):
-        result[kind] = relative_difference(features[i], expected[i])
-        result[f"{kind}_rounding"] = relative_difference(expected[i], exact[i])
+        result[kind] = relative_difference(features[i], references[i])
+        result[f"{kind}_rounding"] = relative_difference(references[i], exact[i])
     print(json.dumps(result))
 
 
@@ -99,9 +99,9 @@ def encode(model: torch.nn.Module, images: np.ndarray, tokens: np.ndarray) -> tu
         return image_features.numpy(), model.encode_text(torch.from_numpy(tokens), normalize=False).numpy()
 
 
-def relative_difference(value: np.ndarray, expected: np.ndarray) -> float:
+def relative_difference(value: np.ndarray, reference: np.ndarray) -> float:
     """The largest difference, relative to the largest value."""
-    return float(f"{np.abs(np.asarray(value) - expected).max() / np.abs(expected).max():.1e}")
+    return float(f"{np.abs(np.asarray(value) - reference).max() / np.abs(reference).max():.1e}")
 
 
 def check_saved(ours: OpenedModel, theirs: torch.nn.Module) -> None:
@@ -114,10 +114,10 @@ def check_saved(ours: OpenedModel, theirs: torch.nn.Module) -> None:
             torch.testing.assert_close(again[name], value, rtol=0, atol=0)
 
 
-def open_clip_model(name: str, pretrained: str | None, config: dict, folder: Path) -> torch.nn.Module:
+def open_clip_model(name: str, tag: str | None, config: dict, folder: Path) -> torch.nn.Module:
     """open_clip's model, with published weights or with random ones."""
-    if pretrained:
-        return open_clip.create_model(name, pretrained).eval()
+    if tag:
+        return open_clip.create_model(name, tag).eval()
     encoder = named_encoder(config["text_cfg"].get("hf_model_name", ""))
     model = build(config, encoder, folder).eval()
     shapes = {key: list(value.shape) for key, value in model.state_dict().items()}
@@ -137,8 +137,8 @@ def random_tokens(text_config: dict) -> np.ndarray:
 
 
 def compare_tokenizers(file: Path, folder: Path | None) -> None:
-    with file.open(encoding="utf-8") as opened:
-        captions = [row["TEXT"] for row in islice(csv.DictReader(opened, delimiter="\t"), CAPTIONS)]
+    with file.open(encoding="utf-8") as stream:
+        captions = [row["TEXT"] for row in islice(csv.DictReader(stream, delimiter="\t"), CAPTIONS)]
     texts = [vary(i, captions, odd) for i, odd in zip(range(len(captions)), cycle(ODD))]
     if folder:
         theirs = HFTokenizer(str(folder), context_length=CONTEXT)

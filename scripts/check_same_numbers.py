@@ -122,12 +122,12 @@ def measure(data_dir: str) -> Iterator[tuple[str, dict[str, float]]]:
                 run(workdir, 1, "export", *arguments)
 
 
-def difference(recorded: dict[str, float], numbers: dict[str, float]) -> tuple[float, str]:
+def difference(old_numbers: dict[str, float], numbers: dict[str, float]) -> tuple[float, str]:
     """The largest relative difference and what differs so; infinite where a number is in one of them only."""
-    if keys := recorded.keys() ^ numbers.keys():
+    if keys := old_numbers.keys() ^ numbers.keys():
         return math.inf, f"{min(keys)} (and {len(keys) - 1} more) on one side only"
     worst = 0.0, ""
-    for name, value in recorded.items():
+    for name, value in old_numbers.items():
         other = numbers[name]
         if value == other or (math.isnan(value) and math.isnan(other)):
             continue
@@ -143,14 +143,14 @@ def main() -> int:
     parser.add_argument("--data_dir", default=str(Path.home() / "tensorflow_datasets"), help="of the glyphs data set")
     parser.add_argument("--tolerance", type=float, default=0.0, help="largest relative difference that passes")
     arguments = parser.parse_args()
-    recorded = json.loads(arguments.file.read_text(encoding="utf-8")) if arguments.action == "compare" else {}
+    old_numbers = json.loads(arguments.file.read_text(encoding="utf-8")) if arguments.action == "compare" else {}
     numbers_of_runs, exceeds = {}, False
     for name, numbers in measure(arguments.data_dir):
         numbers_of_runs[name] = numbers
         if arguments.action == "record":
             print(f"{name}: {len(numbers)} numbers", flush=True)
             continue
-        relative, key = difference(recorded[name], numbers)
+        relative, key = difference(old_numbers[name], numbers)
         exceeds |= relative > arguments.tolerance
         print(f"{name}: " + (f"differs by {relative:.1e} in {key}" if relative else "the same numbers"), flush=True)
     if arguments.action == "record":

@@ -68,9 +68,9 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("source", type=Path, help="the folder of the published model")
     parser.add_argument("--output", required=True, type=Path, help="the folder to write, which must not exist")
     parser.add_argument("--architecture", help="open_clip's name of the model, unless the folder has its configuration")
-    parsed = parser.parse_args(arguments)
-    convert(parsed.source, parsed.output, parsed.architecture)
-    print(f"{parsed.output}: cliptail_jax.pretrained.open_model opens it")
+    options = parser.parse_args(arguments)
+    convert(options.source, options.output, options.architecture)
+    print(f"{options.output}: cliptail_jax.pretrained.open_model opens it")
 
 
 if __name__ == "__main__":

@@ -30,16 +30,16 @@ CATEGORIES = {"noun": 1, "verb": 2, "adj": 3, "adv": 4}
 
 def lexnames() -> str:
     """The file `lexnames`: number, name and syntactic category of each lexicographer file."""
-    numbered = enumerate(LEXICOGRAPHER_FILES)
-    return "".join(f"{number:02}\t{name}\t{CATEGORIES[name.split('.')[0]]}\n" for number, name in numbered)
+    numbers = enumerate(LEXICOGRAPHER_FILES)
+    return "".join(f"{number:02}\t{name}\t{CATEGORIES[name.split('.')[0]]}\n" for number, name in numbers)
 
 
 def copy(debian_folder: pathlib.Path) -> None:
     """Makes the cache folder, completely or not at all, even if several processes do so at once."""
     folder = cache_folder()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".wordnet-", dir=folder.parent) as unfinished:
-        root = pathlib.Path(unfinished, folder.name)
+    with tempfile.TemporaryDirectory(prefix=".wordnet-", dir=folder.parent) as temporary_folder:
+        root = pathlib.Path(temporary_folder, folder.name)
         corpus = root / "corpora" / "wordnet"
         corpus.mkdir(parents=True)
         for name in FILES:

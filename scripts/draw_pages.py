@@ -18,6 +18,7 @@ from cliptail_jax.config.files import ARCHIVE
 from cliptail_jax.experiments.kinds import KINDS
 from cliptail_jax.figures import draw_figure
 from cliptail_jax.host.files import write_text
+from cliptail_jax.host.text import tsv
 from cliptail_jax.report.pictures import draw_kinds
 from cliptail_jax.report.style import save
 from cliptail_jax.results.archive import unpack
@@ -52,10 +53,8 @@ def draw_with_images(results: str, runs: Sequence[str], output: Path) -> None:
     """Accuracy by class frequency, with images beside it."""
     with tempfile.TemporaryDirectory() as folder:
         study = unpack(RESULTS / f"{results}{ARCHIVE}", Path(folder))
-        lines = ["run\tlabel"]
-        for run in runs:
-            lines += [f"{seed.name}/{run}\t{KINDS[run].name}" for seed in sorted(study.glob("seed_*"))]
-        write_text(study / "sheet.tsv", "\n".join(lines) + "\n")
+        rows = [(f"{seed.name}/{run}", KINDS[run].name) for run in runs for seed in sorted(study.glob("seed_*"))]
+        write_text(study / "sheet.tsv", tsv(("run", "label"), rows))
         arguments = ["--runs", str(study / "sheet.tsv"), "--output", str(output), "--overwrite"]
         draw_figure(["accuracy_by_frequency", *arguments])
 

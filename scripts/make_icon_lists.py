@@ -123,9 +123,9 @@ def make_families(
     sets = [drawing.set for drawing in drawings]
     similar = similar_pairs(np.stack([drawing.grey for drawing in drawings]))
     twins = np.concatenate([similar, equal_pairs([drawing.path for drawing in drawings])])
-    marked = {prefix for prefix, info in infos.items() if marks.is_mark_set(prefix, info)}
+    mark_sets = {prefix for prefix, info in infos.items() if marks.is_mark_set(prefix, info)}
     family_of = connected_families(
-        {prefix: info for prefix, info in infos.items() if prefix not in marked}, sets, twins
+        {prefix: info for prefix, info in infos.items() if prefix not in mark_sets}, sets, twins
     )
     sizes = collections.Counter(family_of[prefix] for prefix in sets)
     split_by_family = splits({family: sizes[family] for family in family_of.values()})
@@ -138,10 +138,10 @@ def make_families(
             names[drawing.set].append(drawing.name)
     write_list("copies.tsv", [(prefix, " ".join(copied_names)) for prefix, copied_names in sorted(names.items())])
     for split in SHARES:
-        of_split = [prefix for prefix in split_of if split_of[prefix] == split]
+        prefixes = [prefix for prefix in split_of if split_of[prefix] == split]
         pairs = np.array([split_of[prefix] == split for prefix in sets])
         print(
-            f"{split}: {len({family_of[prefix] for prefix in of_split})} families, {len(of_split)} sets, {pairs.sum():,} "
+            f"{split}: {len({family_of[prefix] for prefix in prefixes})} families, {len(prefixes)} sets, {pairs.sum():,} "
             f"drawings, {is_copied[pairs].sum():,} of them copies"
         )
     return split_of, family_of, is_copied
@@ -193,13 +193,13 @@ def connected_families(
         groups["author", info.author.name.lower()].append(prefix)
         groups["repository", repository(info.author.url) or prefix].append(prefix)
     together = [group for (_, name), group in groups.items() if name]
-    shared = collections.defaultdict(set)  # the drawings of a set that another has, too
+    common_drawings = collections.defaultdict(set)  # the drawings of a set that another has, too
     for first, second in twins.tolist():
-        shared[sets[first], sets[second]].add(first)
-        shared[sets[second], sets[first]].add(second)
+        common_drawings[sets[first], sets[second]].add(first)
+        common_drawings[sets[second], sets[first]].add(second)
     together += [
         pair
-        for pair, common in shared.items()
+        for pair, common in common_drawings.items()
         if pair[0] != pair[1] and len(common) > SHARED * min(sizes[p] for p in pair)
     ]
     return connected(sorted(infos, key=lambda prefix: (-sizes[prefix], prefix)), together)
@@ -227,11 +227,11 @@ def splits(sizes: Mapping[str, int]) -> dict[str, str]:
     Families with more than 2 % of all pairs are in train: in another split, a few designers would dominate. The others,
     from the largest to the smallest, go to the split that lacks the largest share of its pairs.
     """
-    total, filled, split_of = sum(sizes.values()), collections.Counter(), {}
+    total, split_sizes, split_of = sum(sizes.values()), collections.Counter(), {}
     for family in sorted(sizes, key=lambda family: (-sizes[family], family)):
-        split = max(SHARES, key=lambda split: 1 - filled[split] / (SHARES[split] * total))
+        split = max(SHARES, key=lambda split: 1 - split_sizes[split] / (SHARES[split] * total))
         split = "train" if sizes[family] > LARGE * total else split
-        split_of[family], filled[split] = split, filled[split] + sizes[family]
+        split_of[family], split_sizes[split] = split, split_sizes[split] + sizes[family]
     return split_of
 
 
@@ -259,9 +259,9 @@ def cut_classes(drawings: Sequence[Drawing], split_of: Mapping[str, str], family
     images, designers = collections.Counter(), collections.defaultdict(set)
     for drawing in drawings:
         if drawing.words in classes:
-            of_class = classes[drawing.words], split_of[drawing.set]
-            images[of_class] += 1
-            designers[of_class].add(family_of[drawing.set])
+            key = classes[drawing.words], split_of[drawing.set]
+            images[key] += 1
+            designers[key].add(family_of[drawing.set])
     lines = CLASSES.read_text(encoding="utf-8").splitlines()
     head, rest = [line for line in lines if line.startswith("#")], [line for line in lines if not line.startswith("#")]
     enough = [

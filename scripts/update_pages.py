@@ -111,8 +111,8 @@ def write_tables(path: Path) -> None:
     """Write all runs and claims of a study as tables with tabs, which GitHub shows and searches."""
     (folder := path.parent / "tables").mkdir(exist_ok=True)
     tables = {"runs": runs_in(path.stem), "claims": claim_table([*read_claims(path).values()])}
-    for kind, of_study in tables.items():
-        header, *rows = text_rows(of_study)
+    for kind, study_table in tables.items():
+        header, *rows = text_rows(study_table)
         write_text(folder / f"{path.stem}_{kind}.tsv", tsv(header, rows))
 
 
@@ -163,9 +163,9 @@ def table(kind: str, *words: str) -> list[str]:
     if kind == "differences":
         return markdown_table(compared_differences(names, rows))
     if kind == "repeated":
-        repeated = repeated_table(claims_of(names[0]).values())
-        columns = [column for column in repeated.columns if column.key not in VERDICTS]
-        return markdown(repeated._replace(columns=columns))
+        repetitions = repeated_table(claims_of(names[0]).values())
+        columns = [column for column in repetitions.columns if column.key not in VERDICTS]
+        return markdown(repetitions._replace(columns=columns))
     if kind == "printed":
         return (RESULTS / f"{names[0]}.md").read_text(encoding="utf-8").splitlines()
     if kind == "flags":
@@ -183,11 +183,11 @@ def compared_runs(titles: Mapping[str, str], names: Sequence[str], runs: Sequenc
     prefixes = [f"{data_of(name)}: " * (len(names) > 1) for name in names]
     runs = runs or dict.fromkeys(run for rows_of in studies for run in rows_of)
     labels = {run: next((rows_of[run].label for rows_of in studies if run in rows_of), "") for run in runs}
-    labelled = [LABEL] * any(labels.values())
-    rows = [["run", *labelled, *(prefix + title for prefix in prefixes for title in titles.values())]]
+    label_heads = [LABEL] * any(labels.values())
+    rows = [["run", *label_heads, *(prefix + title for prefix in prefixes for title in titles.values())]]
     for run in runs:
         cells = (cell_of(rows_of.get(run), *column) for rows_of in studies for column in titles.items())
-        rows.append([run, *[labels[run]] * len(labelled), *cells])
+        rows.append([run, *[labels[run]] * len(label_heads), *cells])
     return rows
 
 
@@ -196,10 +196,10 @@ def compared_differences(names: Sequence[str], keys: Sequence[str]) -> list[list
     studies = [claims_of(name) for name in names]
     rows = [["claim", *(map(data_of, names) if len(names) > 1 else ["difference [95 %]"])]]
     for key in dict.fromkeys(key for claims in studies for key in claims):
-        of_studies = [claims.get(key) for claims in studies]
-        first = next(filter(None, of_studies))
+        study_claims = [claims.get(key) for claims in studies]
+        first = next(filter(None, study_claims))
         if not keys or {key, first.statistic} & {*keys}:
-            differences = [difference_of(claim).text if claim else "" for claim in of_studies]
+            differences = [difference_of(claim).text if claim else "" for claim in study_claims]
             rows.append([f"{first.text} ({first.quantity})", *differences])
     return rows
 
@@ -208,7 +208,7 @@ def cell_of(row: Row | None, key: str, title: str) -> str:
     """The number of a run, with its interval if the title announces it; '' without the run."""
     if not row:
         return ""
-    cells = [row.cells[of_measure] for of_measure in key.split()]
+    cells = [row.cells[measure] for measure in key.split()]
     return ", ".join(cell.text if title.endswith("]") else cell.number for cell in cells)
 
 

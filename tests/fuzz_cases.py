@@ -207,7 +207,7 @@ def read_shards(example, folder: Path) -> None:
         builder = ImageText(raw=folder / "0.tar", data_dir=folder, **options)
         records = list(builder._generate_examples("train"))
     keys = samples.keys() | set(columns["key"] if columns else ())
-    assert len(records) + builder.skipped.total() >= len(keys)
+    assert len(records) + builder.skips.total() >= len(keys)
     for record in records:
         builder.info.features.encode_example(record)
 

@@ -123,8 +123,8 @@ def read_folder(example, folder: Path) -> None:
     classes = sorted(path.name for path in raw.iterdir() if path.is_dir() and not path.is_symlink())
     assert sorted(record["filename"] for record in records) == sorted(images)
     assert all(classes[record["label"]] == record["filename"].split("/")[0] for record in records)
-    empty = builder.skipped.pop("classes without a readable image", 0)
-    assert builder.skipped.total() == counted and empty == len(set(classes) - {name.split("/")[0] for name in images})
+    empty = builder.skips.pop("classes without a readable image", 0)
+    assert builder.skips.total() == counted and empty == len(set(classes) - {name.split("/")[0] for name in images})
 
 
 def read_own_table(example, folder: Path) -> None:

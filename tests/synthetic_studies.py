@@ -128,8 +128,8 @@ def run_in_memory(confusion, frequency, names, groups=None, name="run", eval_set
         eval_set, names, summary, results, csr_array(confusion), results.predictions / confusion.sum()
     )
     run = Run(Path(name))
-    noted = {"config": {"eval.sets": [eval_set]}, "finished": {"seconds": 9.0}}
-    contents = dict(noted=noted, data={}, _table=(names, frequency), log=[], checkpoint="", latest=evaluation)
+    document = {"config": {"eval.sets": [eval_set]}, "finished": {"seconds": 9.0}}
+    contents = dict(document=document, data={}, _table=(names, frequency), log=[], checkpoint="", latest=evaluation)
     for name, value in (contents | {"sets": {eval_set: [summary]}, **files}).items():
         setattr(run, name, value)
     return run

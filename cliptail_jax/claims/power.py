@@ -37,14 +37,14 @@ class Variances(NamedTuple):
     """The parts of the variance of a difference over P pairs, shared + of_pair / P; means over the claims of a study.
 
     Attributes:
-        shared: the variance that all pairs share: that of the choice of classes, without its part in `of_pair`.
-        of_pair: the variance between pairs.
+        class_variance: the variance that all pairs share: that of the choice of classes, without its part in `pair_variance`.
+        pair_variance: the variance between pairs.
         study: the name of the study's published results.
         degrees: the number of pairs after the first, summed over all claims.
     """
 
-    shared: float
-    of_pair: float
+    class_variance: float
+    pair_variance: float
     study: str
     degrees: int
 
@@ -52,7 +52,9 @@ class Variances(NamedTuple):
         """The difference whose interval of a level is above 0 with the probability `POWER`, by the normal distribution."""
         from scipy.special import ndtri
 
-        return (quantile(level, np.inf) + float(ndtri(POWER))) * math.sqrt(self.shared + self.of_pair / pairs)
+        return (quantile(level, np.inf) + float(ndtri(POWER))) * math.sqrt(
+            self.class_variance + self.pair_variance / pairs
+        )
 
 
 def published_variances(design: Design) -> dict[str, Variances]:
@@ -68,23 +70,25 @@ def published_variances(design: Design) -> dict[str, Variances]:
 def variances_of(name: str, claims: Mapping[str, ClaimResult]) -> dict[str, Variances]:
     """The mean variances of the differences of two runs, by measure, over those claims with several pairs.
 
-    The variance between the differences of P pairs is of_pair. The variance of their mean, which follows from their interval,
-    is shared + of_pair / P.
+    The variance between the differences of P pairs is pair_variance. The variance of their mean, which follows from their
+    interval, is class_variance + pair_variance / P.
     """
     parts: dict[str, list[tuple[float, float, int]]] = {}
     for claim in claims.values():
         pairs, difference = len(claim.by_seed), claim.difference
         if pairs < 2 or difference is None or claim.reference or claim.condition or len(claim.runs) < 2:
             continue
-        of_pair = float(np.var([higher - lower for higher, lower in claim.by_seed], ddof=1))
-        of_mean = ((difference.high - difference.low) / 2 / quantile(LEVEL, difference.degrees)) ** 2
-        if math.isfinite(of_pair + of_mean):
-            parts.setdefault(claim.statistic, []).append((of_mean - of_pair / pairs, of_pair, pairs - 1))
+        pair_variance = float(np.var([higher - lower for higher, lower in claim.by_seed], ddof=1))
+        mean_variance = ((difference.high - difference.low) / 2 / quantile(LEVEL, difference.degrees)) ** 2
+        if math.isfinite(pair_variance + mean_variance):
+            parts.setdefault(claim.statistic, []).append(
+                (mean_variance - pair_variance / pairs, pair_variance, pairs - 1)
+            )
     variances = {}
     for measure, parts_of_claims in parts.items():
-        of_classes, of_pair, _ = np.mean(parts_of_claims, axis=0)
+        class_variance, pair_variance, _ = np.mean(parts_of_claims, axis=0)
         degrees = sum(degrees for *_, degrees in parts_of_claims)
-        variances[measure] = Variances(max(of_classes, 0.0), of_pair, name, degrees)
+        variances[measure] = Variances(max(class_variance, 0.0), pair_variance, name, degrees)
     return variances
 
 

@@ -117,7 +117,7 @@ def runs_of(claim: Claim) -> float:
 
 def times(variance: SeedVariance, runs: float) -> SeedVariance:
     """The variance of a sum of runs."""
-    return variance._replace(of_seeds=variance.of_seeds * runs, of_both=variance.of_both * runs)
+    return variance._replace(v_seeds=variance.v_seeds * runs, v_both=variance.v_both * runs)
 
 
 def variances_of_kinds(replicates: Sequence[Replicate], statistic: str, set_name: str = "") -> dict[str, SeedVariance]:
@@ -195,7 +195,7 @@ def compare(claim: Claim, replicate: Replicate) -> list[Bootstrapped]:
         evaluations = [
             [run.evaluated_on(claim.set) if claim.set else getattr(run, kind) for run in runs] for runs in groups
         ]
-        all_evaluations = [evaluation for of_group in evaluations for evaluation in of_group]
+        all_evaluations = [evaluation for group in evaluations for evaluation in group]
         if not all(all_evaluations):
             raise UserError("not both have an evaluation set")
         if not same_classes([run for runs in groups for run in runs], all_evaluations):
@@ -209,16 +209,16 @@ def compare(claim: Claim, replicate: Replicate) -> list[Bootstrapped]:
         if claim.condition:
             statistics = compare_at_equal_accuracy(measure, *(courses_of(runs, claim.set) for runs in groups))
         else:
-            statistics = measure.compare(*([evaluation.results for evaluation in of_group] for of_group in evaluations))
+            statistics = measure.compare(*([evaluation.results for evaluation in group] for group in evaluations))
     if not np.isfinite([statistic.value for statistic in statistics]).all():
         if claim.condition:
             raise UserError(
                 "not comparable: the first evaluation of a run is more accurate than another run at its end"
             )
         raise UserError("it is undefined for one of them, like a correlation of equal values")
-    of_runs, terms = iter(statistics), (claim.higher, claim.lower, *(() if claim.study else claim.reference))
+    numbers, terms = iter(statistics), (claim.higher, claim.lower, *(() if claim.study else claim.reference))
     return [  # a number does not vary
-        next(of_runs) if isinstance(term, str) else Bootstrapped(term, np.full(RESAMPLES, term)) for term in terms
+        next(numbers) if isinstance(term, str) else Bootstrapped(term, np.full(RESAMPLES, term)) for term in terms
     ]
 
 
@@ -243,8 +243,8 @@ def courses_of(runs: Sequence[Run], set_name: str) -> list[list]:
 def probes_of(groups: Sequence[Sequence[Run]], set_name: str) -> list[list[list[np.ndarray]]]:
     """The accuracies of the linear probe of each run of each group, on each set that all runs have, or on `set_name`."""
     accuracies = [[run.probe_accuracies() for run in runs] for runs in groups]
-    first, *further = (of_run for of_group in accuracies for of_run in of_group)
+    first, *further = (probes for group in accuracies for probes in group)
     sets = [name for name in first if all(name in probes for probes in further) and set_name in ("", name)]
     if not sets:
         raise UserError("there is no linear probe of both")
-    return [[[of_run[name] for name in sets] for of_run in of_group] for of_group in accuracies]
+    return [[[probes[name] for name in sets] for probes in group] for group in accuracies]

@@ -20,9 +20,10 @@ from cliptail_jax.concepts.captions import check_format, check_part, find_parts
 from cliptail_jax.concepts.class_lists import class_list_for
 from cliptail_jax.concepts.corpus import count_part
 from cliptail_jax.concepts.counter import ConceptCounter
-from cliptail_jax.formats.frequency_tables import HEADER
+from cliptail_jax.formats.frequency_tables import COLUMNS
 from cliptail_jax.host.dask import check_dask
 from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.text import tsv
 
 DASK = "--runner=apache_beam.runners.dask.dask_runner.DaskRunner"
 
@@ -33,9 +34,9 @@ def count_on_beam(options: argparse.Namespace, beam_options: list[str]) -> None:
     parts = match(options.captions, options.data_dir)
     counter = ConceptCounter(class_list_for(options.classes, options.rule), options.rule)
     check_part(parts[0], options.column, open_any)
-    unfinished = f"{options.output}.unfinished"
+    partial_output = f"{options.output}.unfinished"
     try:
-        write_counts({}, (), unfinished)  # fails now, and not after hours
+        write_counts({}, (), partial_output)  # fails now, and not after hours
     except (OSError, BeamIOError) as error:
         raise UserError(f"{options.output} cannot be written: {error}") from error
     try:
@@ -47,12 +48,12 @@ def count_on_beam(options: argparse.Namespace, beam_options: list[str]) -> None:
                 | "Count" >> beam.FlatMap(counts_of, counter, options.column)
                 | "Add" >> beam.CombinePerKey(sum)
                 | "Gather" >> beam.combiners.ToDict()
-                | "Write" >> beam.Map(write_counts, counter.names, unfinished)
+                | "Write" >> beam.Map(write_counts, counter.names, partial_output)
             )
-        FileSystems.rename([unfinished], [options.output])
+        FileSystems.rename([partial_output], [options.output])
     finally:
-        if FileSystems.exists(unfinished):
-            FileSystems.delete([unfinished])
+        if FileSystems.exists(partial_output):
+            FileSystems.delete([partial_output])
 
 
 def open_pipeline(arguments: Sequence[str]) -> "beam.Pipeline":
@@ -128,4 +129,4 @@ def counts_of(part: str, counter: ConceptCounter, column: str | None) -> list[tu
 
 def write_counts(counts: Mapping[str, int], names: Sequence[str], path: str) -> None:
     with FileSystems.create(path) as file:
-        file.write((HEADER + "".join(f"{name}\t{counts.get(name, 0)}\n" for name in names)).encode())
+        file.write(tsv(COLUMNS, ((name, counts.get(name, 0)) for name in names)).encode())

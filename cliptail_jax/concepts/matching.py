@@ -20,7 +20,7 @@ class ConceptIndex:
         self._phrases = NumberSets(map(number, phrase) for group in phrases for phrase in group)
         self._concept_of_phrase = np.repeat(np.arange(len(phrases), dtype=np.int32), [len(group) for group in phrases])
         self._num_concepts = len(phrases)
-        self._excluded = NumberSets(map(number, lemmas) for lemmas in excluded_lemmas)
+        self._exclusions = NumberSets(map(number, lemmas) for lemmas in excluded_lemmas)
 
     def matches(self, words: Words) -> tuple[Int[np.ndarray, " match"], Int[np.ndarray, " match"]]:
         """The pairs of a caption and a concept that it names, ascending by concept, then by caption."""
@@ -29,7 +29,7 @@ class ConceptIndex:
         step = key_step(self._num_concepts, words.num_captions)
         concepts, captions = split_keys(distinct(self._concept_of_phrase[phrases] * step + captions), step)
 
-        match, lemmas = self._excluded.members(concepts)
+        match, lemmas = self._exclusions.members(concepts)
         is_match = np.ones(len(concepts), bool)
         is_match[match[occurrences.include(lemmas, captions[match])]] = False
         return captions[is_match], concepts[is_match]

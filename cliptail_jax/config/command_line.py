@@ -94,8 +94,8 @@ def with_fields(config: ConfigDict, fields: Sequence[str]) -> ConfigDict:
 def describe_config_file(file: Path) -> str:
     """The docstring of a config file, and of the module that explains the arguments it shares with other files."""
     text = docstring(file)
-    shared = SHARED_ARGUMENTS.search(text)
-    return f"{text}\n\n{shared[1]}:\n\n{docstring(PACKAGE.parent / shared[1])}" if shared else text
+    match = SHARED_ARGUMENTS.search(text)
+    return f"{text}\n\n{match[1]}:\n\n{docstring(PACKAGE.parent / match[1])}" if match else text
 
 
 def failure(cause: Exception, file: Path) -> str:

@@ -25,8 +25,8 @@ def known_files(pattern: str) -> dict[str, Path]:
 
 def configs_folder() -> Path:
     """The folder of the package's configs, which a clone has in configs/."""
-    installed = PACKAGE / "configs"
-    return installed if installed.is_dir() else PACKAGE.parent / "configs"
+    folder = PACKAGE / "configs"
+    return folder if folder.is_dir() else PACKAGE.parent / "configs"
 
 
 def find_config(name: str) -> Path:

@@ -59,10 +59,10 @@ def typed_config(config: ConfigDict) -> ZeroShot:
         UserError: The first key that is unknown, missing, or has an invalid value.
     """
     fields.check(config, ZeroShot())
-    typed = fields.typed(ZeroShot(), config)
-    if not typed.eval.models:
+    sections = fields.typed(ZeroShot(), config)
+    if not sections.eval.models:
         raise UserError("eval.models is empty: name published models, such as \"('RN50-quickgelu/cc12m',)\"")
-    if not typed.eval.sets:
+    if not sections.eval.sets:
         raise UserError("eval.sets is empty: name the sets to evaluate on, such as \"('imagenet',)\"")
-    check_evaluation(typed.eval)
-    return typed
+    check_evaluation(sections.eval)
+    return sections

@@ -21,12 +21,12 @@ def class_frequency(labels: Int[np.ndarray, " row"], num_classes: int) -> Int[np
 def first_of_permutation(labels: Int[np.ndarray, " row"], counts: Int[np.ndarray, " class"], seed: int) -> Indices:
     """The first `counts[c]` rows of a random permutation of each class's rows, and all rows without a class."""
     ends = np.cumsum([np.sum(labels < 0), *class_frequency(labels, len(counts))])[:-1]
-    unlabelled, *by_class = np.split(np.argsort(labels, kind="stable"), ends)
+    classless_rows, *by_class = np.split(np.argsort(labels, kind="stable"), ends)
     kept_rows = [
         np.random.default_rng([seed, c]).permutation(class_rows)[:count]
         for c, (class_rows, count) in enumerate(zip(by_class, counts))
     ]
-    return np.sort(np.concatenate([unlabelled, *kept_rows]))
+    return np.sort(np.concatenate([classless_rows, *kept_rows]))
 
 
 def seeded_split(

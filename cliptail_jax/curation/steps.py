@@ -96,13 +96,13 @@ def choose_classes(selection: Selection, data: Data) -> Selection:
 
 def leave_out_unlabelled(selection: Selection, data: Data) -> Selection:
     """Keeps only rows with a class, unless rows without one belong to the variant."""
-    unlabelled = np.sum(selection.labels < 0)
-    if not unlabelled:
+    number = np.sum(selection.labels < 0)
+    if not number:
         return selection
     if selection.rows.keeps_unlabelled:
         check_classless(selection, data)
         return selection
-    return selection.keep(selection.labels >= 0).note(f"{unlabelled:,} records without a label are left out")
+    return selection.keep(selection.labels >= 0).note(f"{number:,} records without a label are left out")
 
 
 def remove_concepts(selection: Selection, data: Data) -> Selection:
@@ -155,8 +155,8 @@ def impose_profile(selection: Selection, data: Data) -> Selection:
         return selection
     counts = profile_counts(data.profile, selection.class_frequency, data.seed)
     if data.profile.redrawn:
-        labelled = selection.keep(selection.labels >= 0)
-        selection = dataclasses.replace(labelled, pool=Pool(labelled.records, labelled.labels, data.seed))
+        selection = selection.keep(selection.labels >= 0)
+        selection = dataclasses.replace(selection, pool=Pool(selection.records, selection.labels, data.seed))
     return selection.keep(first_of_permutation(selection.labels, counts, data.seed))
 
 

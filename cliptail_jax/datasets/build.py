@@ -173,17 +173,17 @@ def origin(name: str, options: dict[str, str | bool]) -> dict[str, str]:
 
 
 def build_into(name: str, folder: pathlib.Path, options: dict[str, str | bool]) -> None:
-    unfinished = folder.parent / ".unfinished"
-    shutil.rmtree(unfinished, ignore_errors=True)
+    partial_folder = folder.parent / ".unfinished"
+    shutil.rmtree(partial_folder, ignore_errors=True)
     config = name.partition("/")[2]
     if config and not builder_of(name).BUILDER_CONFIGS:
         config = tfds.core.BuilderConfig(name=config)
     with quiet_tfds():
-        builder = builder_of(name)(data_dir=unfinished, config=config or None, **options)
+        builder = builder_of(name)(data_dir=partial_folder, config=config or None, **options)
         builder.download_and_prepare()
     write_json(pathlib.Path(builder.data_dir, ORIGIN), origin(name, options))
     os.rename(builder.data_dir, folder)
-    shutil.rmtree(unfinished)
+    shutil.rmtree(partial_folder)
 
 
 @contextlib.contextmanager

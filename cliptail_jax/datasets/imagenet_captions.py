@@ -63,11 +63,11 @@ class ImagenetCaptions(StreamingBuilder):
             if entry["wnid"] not in captions:
                 unknown_wnids.append(entry["wnid"])
             elif entry["filename"] in captions[entry["wnid"]]:
-                self.skipped["listed twice"] += 1
+                self.skips["listed twice"] += 1
             else:
                 captions[entry["wnid"]][entry["filename"]] = entry
         if unknown_wnids:
-            self.skipped[f"of unknown WordNet ids such as {unknown_wnids[0]!r}"] = len(unknown_wnids)
+            self.skips[f"of unknown WordNet ids such as {unknown_wnids[0]!r}"] = len(unknown_wnids)
         return captions
 
 

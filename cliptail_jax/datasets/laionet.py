@@ -35,26 +35,26 @@ class Laionet(ShardsBuilder):
         return self.dataset_info(__doc__, imagenet_wnids(), "wnid", "text", "url", "nsfw", similarity=similarity)
 
     def _generate_examples(self) -> Iterator[dict]:
-        curated = CuratedTable(self.table, self.similarity_column) if self.table else None
+        curated_table = CuratedTable(self.table, self.similarity_column) if self.table else None
         shards = find_shards(self.raw)
         self.check_complete(self.raw, shards)
         for path, sample in self.samples(shards):
             if sample.image is None:
-                self.skipped["failed downloads"] += 1
+                self.skips["failed downloads"] += 1
             elif self.is_usable(sample.image, f"{path.stem}/{sample.key}") and (
-                example := self._example(path, sample, curated)
+                example := self._example(path, sample, curated_table)
             ):
                 yield example
 
-    def _example(self, shard: pathlib.Path, sample: Sample, curated: "CuratedTable | None") -> dict | None:
+    def _example(self, shard: pathlib.Path, sample: Sample, curated_table: "CuratedTable | None") -> dict | None:
         """The record of a sample; None (and counted) if the curated table lacks it."""
         fields, similarity = sample.fields, self.similarity_column.lower()
         if isinstance(fields.get("caption"), bytes):
             fields |= {"caption": fields["caption"].decode(errors="replace")}
-        if curated:
-            row = curated.find(fields.get("url"), fields.get("caption"))
+        if curated_table:
+            row = curated_table.find(fields.get("url"), fields.get("caption"))
             if row is None:
-                self.skipped[f"that {self.table} lacks"] += 1
+                self.skips[f"that {self.table} lacks"] += 1
                 return None
             fields |= row
         for column in ("wnid", similarity):

@@ -51,7 +51,7 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
     ):
         self.raw = pathlib.Path(raw).expanduser() if raw else None
         self.reencoding = read_reencoding(short_side, quality)
-        self.skipped = collections.Counter()  # number of records of the current split, by reason
+        self.skips = collections.Counter()  # number of records of the current split, by reason
         super().__init__(file_format=file_format, **kwargs)
 
     def dataset_info(
@@ -93,10 +93,10 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
 
     def skip(self, reason: str, example: object) -> None:
         """Counts a file or record that is skipped, and reports the first example of each reason."""
-        if not self.skipped[reason]:
+        if not self.skips[reason]:
             note = f"note: {example}; it is skipped, and others like it are counted"
             tqdm.write(one_line(note), file=sys.stderr)
-        self.skipped[reason] += 1
+        self.skips[reason] += 1
 
     def check_raw(self) -> None:
         """Raises UserError unless the raw data exist."""
@@ -118,18 +118,18 @@ class StreamingBuilder(tfds.core.GeneratorBasedBuilder):
         features = self.info.features
         serializer = example_serializer.ExampleSerializer(features.get_serialized_info())
         table = TableWriter(table_path(folder, split), features)
-        self.skipped.clear()
+        self.skips.clear()
         with contextlib.closing(Shards(folder, split)) as shards:
             for example in reencoded(examples, self.reencoding) if self.reencoding else examples:
                 record = serializer.get_tf_example(features.encode_example(example))
                 shards.write(record.SerializeToString(deterministic=True))  # otherwise, the order of fields varies
                 table.add(example)
         if not table.count:
-            reasons = ", ".join(f"{reason}: {count:,}" for reason, count in self.skipped.items()) or "it is empty"
+            reasons = ", ".join(f"{reason}: {count:,}" for reason, count in self.skips.items()) or "it is empty"
             raise UserError(
                 f"data set {self.name!r}: {self.raws.get(split, self.raw)} gives no record of the split {split!r} ({reasons})"
             )
-        table.finish(fingerprint(shards.rename(template), shards.counts), self.skipped)
+        table.finish(fingerprint(shards.rename(template), shards.counts), self.skips)
         return tfds.core.SplitInfo(
             name=split, shard_lengths=shards.counts, num_bytes=shards.num_bytes, filename_template=template
         )

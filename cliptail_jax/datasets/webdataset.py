@@ -84,8 +84,8 @@ def missing_files(files: Sequence[pathlib.Path]) -> list[pathlib.Path]:
     for (folder, prefix, total, suffix, digits), paths in series.items():
         if total or min(paths) < 10 ** (digits - 1):  # filled up with zeros, unlike years and dates
             total_part = f"-of-{total}" if total else ""
-            expected = range(int(total)) if total else range(min(paths), max(paths))
-            candidates += [folder / f"{prefix}{n:0{digits}}{total_part}{suffix}" for n in expected if n not in paths]
+            numbers = range(int(total)) if total else range(min(paths), max(paths))
+            candidates += [folder / f"{prefix}{n:0{digits}}{total_part}{suffix}" for n in numbers if n not in paths]
     return [path for path in candidates if not path.exists()]  # files that exist were not chosen
 
 

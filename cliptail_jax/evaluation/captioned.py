@@ -24,7 +24,7 @@ from cliptail_jax.runs.files import FREQUENCY
 
 
 def caption_frequency(
-    opened: OpenedSet, workdir: Path, rule: str, captions: Callable[[], TrainingCaptions]
+    eval_set: OpenedSet, workdir: Path, rule: str, captions: Callable[[], TrainingCaptions]
 ) -> tuple[Int[np.ndarray, " class"] | None, str]:
     """The number of a run's captions that name each class of a set, and the digest of the counted phrases.
 
@@ -38,45 +38,45 @@ def caption_frequency(
     """
     try:
         try:
-            return count_by(rule, opened, workdir, captions)
+            return count_by(rule, eval_set, workdir, captions)
         except WordNetError as error:
             if rule != LEMMAS:
                 raise
-            result = count_by(PHRASES, opened, workdir, captions)
+            result = count_by(PHRASES, eval_set, workdir, captions)
             log_line(
-                f"note: the classes of {opened.name} are counted by the rule '{PHRASES}', as they are written, in place of "
+                f"note: the classes of {eval_set.name} are counted by the rule '{PHRASES}', as they are written, in place of "
                 f"'{LEMMAS}' ({error})"
             )
             return result
     except UserError as error:
-        log_line(f"note: the classes of {opened.name} are not counted in the captions ({error})")
+        log_line(f"note: the classes of {eval_set.name} are not counted in the captions ({error})")
         return None, ""
 
 
 def count_by(
-    rule: str, opened: OpenedSet, workdir: Path, captions: Callable[[], TrainingCaptions]
+    rule: str, eval_set: OpenedSet, workdir: Path, captions: Callable[[], TrainingCaptions]
 ) -> tuple[Int[np.ndarray, " class"], str]:
     """Like `caption_frequency`, with this rule alone. Raises UserError if the training data or WordNet are missing."""
-    concepts = class_concepts(opened, rule)
+    concepts = class_concepts(eval_set, rule)
     digest = digest_of_json([rule, *map(msgspec.structs.asdict, concepts)])[:16]
-    folder, last = evaluation_directory(workdir, opened.name), last_evaluation(workdir, opened.name)
+    folder, last = evaluation_directory(workdir, eval_set.name), last_evaluation(workdir, eval_set.name)
     if last and last.get("settings", {}).get(COUNTED) == digest and (folder / FREQUENCY).exists():
         with contextlib.suppress(UserError):  # the table has other classes: count again
-            return frequency_of(opened.variant.class_names, folder / FREQUENCY), digest
+            return frequency_of(eval_set.variant.class_names, folder / FREQUENCY), digest
     tally = count_chunks(ConceptCounter(concepts, rule), captions())
     log_line(
-        f"classes of {opened.name}: {naming_note(tally.single_matches, tally.multiple_matches, tally.captions, len(concepts))}"
+        f"classes of {eval_set.name}: {naming_note(tally.single_matches, tally.multiple_matches, tally.captions, len(concepts))}"
     )
-    return in_order(tally.counts, opened.variant.class_names)["count"].to_numpy(), digest
+    return in_order(tally.counts, eval_set.variant.class_names)["count"].to_numpy(), digest
 
 
-def class_concepts(opened: OpenedSet, rule: str) -> list[Concept]:
+def class_concepts(eval_set: OpenedSet, rule: str) -> list[Concept]:
     """A set's classes with the phrases that name them: those of its class list, or else their names in prompts.
 
     Raises UserError if WordNet is missing.
     """
-    concept_of, concepts = concepts_by_name(opened.class_list, rule), []
-    for name, prompt_name in zip(opened.variant.class_names, opened.prompt_names):
+    concept_of, concepts = concepts_by_name(eval_set.class_list, rule), []
+    for name, prompt_name in zip(eval_set.variant.class_names, eval_set.prompt_names):
         concept = concept_of.get(prompt_name) or concept_of.get(name) or Concept(prompt_name)
         concepts.append(msgspec.structs.replace(concept, name=name, synonyms=concept.synonyms or (concept.name,)))
     return concepts

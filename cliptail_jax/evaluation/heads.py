@@ -67,12 +67,12 @@ def zero_shot_heads(
     """
     if not sets:
         return lambda parts: {}
-    prompts = {name: set_prompts(opened, options.templates) for name, opened in sets.items()}
+    prompts = {name: set_prompts(eval_set, options.templates) for name, eval_set in sets.items()}
     sizes = {name: list(map(len, classes)) for name, classes in prompts.items()}
     flat = {name: list(itertools.chain.from_iterable(classes)) for name, classes in prompts.items()}
     inputs, embed = embed_texts(flat, options.batch_size, graphdef, mesh, read_text, "embedding prompts")
-    for name, opened in sets.items():
-        check_distinct(inputs[name], sizes[name], opened.prompt_names, options.templates)
+    for name, eval_set in sets.items():
+        check_distinct(inputs[name], sizes[name], eval_set.prompt_names, options.templates)
 
     def class_heads(parts: ModelParts) -> dict[str, ClassHead]:
         model = nnx.merge(graphdef, *parts, copy=True)
@@ -137,11 +137,11 @@ def head_rows(sets: Sets, class_names: tuple[str, ...], graphdef: nnx.GraphDef, 
     """
     if other_head:
         heads = {
-            name: head_for(other_head, opened.variant.class_names, opened.variant.source.class_names)
-            for name, opened in sets.items()
+            name: head_for(other_head, eval_set.variant.class_names, eval_set.variant.source.class_names)
+            for name, eval_set in sets.items()
         }
     else:
-        columns = {name: columns_of(opened.class_names, class_names) for name, opened in sets.items()}
+        columns = {name: columns_of(eval_set.class_names, class_names) for name, eval_set in sets.items()}
         for name, rows in columns.items():
             if rows is None:
                 raise UserError(
@@ -181,7 +181,7 @@ def word_heads(sets: Sets, options: Evaluation, graphdef: nnx.GraphDef, bag: Bag
     linear in the features, apart from the softmax's sum, which all classes share. Cross-entropy, without H(q), would
     favour classes of few words. A class without words of the captions is never predicted.
     """
-    words = {name: class_words(set_prompts(opened, options.templates), bag) for name, opened in sets.items()}
+    words = {name: class_words(set_prompts(eval_set, options.templates), bag) for name, eval_set in sets.items()}
     for name, rows in words.items():
         if number := int(np.sum(~rows.any(1))):
             log_line(f"note: {number} classes of {name} have no word of the captions, and are never predicted")

@@ -39,20 +39,20 @@ class PassResult(NamedTuple):
         counts: as `counting.count_shapes` lists them.
         predicted: the class of each row of the set; UNKNOWN for unreadable images.
         values: other measures of each class.
-        saved: the arrays that are written to .npy files.
+        arrays: the arrays that are written to .npy files.
     """
 
     counts: Mapping[str, np.ndarray]
     predicted: Int[np.ndarray, " row"]
     values: Mapping[str, Float[np.ndarray, " class"]]
-    saved: Mapping[str, np.ndarray]
+    arrays: Mapping[str, np.ndarray]
 
 
 class LabelledTask:
     """The evaluation of a model on a set with labels.
 
     Args:
-        opened: the set.
+        eval_set: the set.
         settings: what the results depend on; they identify a finished evaluation.
         frequency: the class frequency for correlations, in the set's order; None if it is unknown.
         writes_frequency: whether it is written with the results.
@@ -65,7 +65,7 @@ class LabelledTask:
 
     def __init__(
         self,
-        opened: OpenedSet,
+        eval_set: OpenedSet,
         settings: Mapping[str, Any],
         frequency: Int[np.ndarray, " class"] | None,
         writes_frequency: bool,
@@ -75,12 +75,12 @@ class LabelledTask:
     ):
         if options.logit_adjustment and not options.estimate_prior and frequency is None:
             raise UserError(
-                f"eval.logit_adjustment={options.logit_adjustment:g} needs the class frequency of '{opened.name}', which is "
+                f"eval.logit_adjustment={options.logit_adjustment:g} needs the class frequency of '{eval_set.name}', which is "
                 f"not known: {remedy}, or set eval.estimate_prior"
             )
-        self.opened, self.settings, self.frequency = opened, settings, frequency
+        self.eval_set, self.settings, self.frequency = eval_set, settings, frequency
         self._writes_frequency, self._subtracted_prior = writes_frequency, subtracted_prior
-        self._class_groups = head_mid_tail(options, opened.variant.class_names, frequency)
+        self._class_groups = head_mid_tail(options, eval_set.variant.class_names, frequency)
 
     def measure(
         self, evaluator: Evaluator, parts: ModelParts, head: ClassHead, give_up: Callable[[], bool]
@@ -89,9 +89,9 @@ class LabelledTask:
 
         Raises UserError if no image can be read, or numbers are not finite.
         """
-        options, variant = evaluator.options, self.opened.variant
-        check_head(head, self.opened.name)
-        run_pass = evaluator.cached_pass(self.opened.name, variant, give_up)
+        options, variant = evaluator.options, self.eval_set.variant
+        check_head(head, self.eval_set.name)
+        run_pass = evaluator.cached_pass(self.eval_set.name, variant, give_up)
         if self._subtracted_prior is not None:
             head = head._replace(adjustment=np.float32(self._subtracted_prior))
         elif options.logit_adjustment:
@@ -108,7 +108,7 @@ class LabelledTask:
         counts, slots = count(evaluator.evaluate_batch, parts, head, run_pass, consumers, evaluator.mesh)
         if give_up():
             return None
-        check_counts(counts, self.opened.name)
+        check_counts(counts, self.eval_set.name)
         arrays = collector.result() if collector else {}
         values = similarities.result()._asdict() if similarities else {}
         if options.neural_collapse:
@@ -122,17 +122,17 @@ class LabelledTask:
         The first process writes. The line in summary.jsonl is written last, so that all other files exist if it does.
         """
         results = class_results(result.counts, self.frequency, self._class_groups, result.values)
-        summary = {**header, "set": self.opened.name, "settings": dict(self.settings), **summarize(results)}
+        summary = {**header, "set": self.eval_set.name, "settings": dict(self.settings), **summarize(results)}
         if jax.process_index() == 0:
-            directory = evaluation_directory(workdir, self.opened.name)
+            directory = evaluation_directory(workdir, self.eval_set.name)
             directory.mkdir(parents=True, exist_ok=True)
             if self._writes_frequency:
-                write_frequency(directory / FREQUENCY, self.opened.variant.class_names, self.frequency)
+                write_frequency(directory / FREQUENCY, self.eval_set.variant.class_names, self.frequency)
             else:  # left from an earlier evaluation on other classes
                 (directory / FREQUENCY).unlink(missing_ok=True)
-            names = self.opened.variant.class_names if self.frequency is None else None
+            names = self.eval_set.variant.class_names if self.frequency is None else None
             arrays = (result.counts["confusion"], results.groups, results.calibration, result.values, result.predicted)
-            write_saved_arrays(directory, result.saved)
+            write_saved_arrays(directory, result.arrays)
             write_class_arrays(directory, ClassArrays(*arrays, names))
             add_summary(directory, summary, results)
         return summary

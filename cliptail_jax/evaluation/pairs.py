@@ -86,8 +86,8 @@ def open_pairs(
         number = f"{len(first)} image{'' if len(first) == 1 else 's'} with captions ({', '.join(fields)})"
         raise UserError(f"eval.sets: '{name}' has {number}, and retrieval needs two or more: leave it out")
     captions = texts.take(records).to_pylist()
-    unlabelled = np.full(len(first), -1)
-    variant = Variant(source, records[first[order]], unlabelled, (), unlabelled, captions=None)
+    no_labels = np.full(len(first), -1)
+    variant = Variant(source, records[first[order]], no_labels, (), no_labels, captions=None)
     return PairSet(name, variant, captions, records, place[image_of], len(source) - len(records))
 
 

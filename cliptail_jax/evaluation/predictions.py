@@ -100,9 +100,9 @@ class Parts:
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:06d}.npz"
 
-    def add(self, rows: Int[np.ndarray, " image"], predicted: Predicted) -> None:
+    def add(self, rows: Int[np.ndarray, " image"], predictions: Predicted) -> None:
         """Save the predictions of a batch for these rows."""
-        arrays = {name: array for name, array in predicted._asdict().items() if array is not None}
+        arrays = {name: array for name, array in predictions._asdict().items() if array is not None}
         save_arrays(self._path(self.number), rows=rows, **arrays)
         self.number += 1
 
@@ -125,16 +125,16 @@ def rows_of_batch(start: int, rows: int, mask: Bool[np.ndarray, " slot"]) -> Int
 
 
 def table_text(
-    filenames: Sequence[str], labels: Sequence[str], predicted: Predicted, class_names: Sequence[str]
+    filenames: Sequence[str], labels: Sequence[str], predictions: Predicted, class_names: Sequence[str]
 ) -> str:
     """The CSV file: a row for each image, with the columns prediction_2, confidence_2, ... of further classes."""
     text = io.StringIO()
     writer, quoting_writer = (
         csv.writer(text, quoting=q, lineterminator="\n") for q in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
     )
-    ranks = range(2, predicted.classes.shape[1] + 1)
+    ranks = range(2, predictions.classes.shape[1] + 1)
     writer.writerow([*COLUMNS, *(f"{column}_{k}" for k in ranks for column in COLUMNS[2:])])
-    for filename, label, classes, confidence in zip(filenames, labels, predicted.classes, predicted.confidence):
+    for filename, label, classes, confidence in zip(filenames, labels, predictions.classes, predictions.confidence):
         cells = (cell for c, p in zip(classes, confidence) for cell in (class_names[c], f"{p:.6g}"))
         row = [filename, label, *cells]
         # Before Python 3.13, a carriage return is not quoted, and begins another row.
@@ -143,8 +143,8 @@ def table_text(
 
 
 def logit_arrays(
-    filenames: Sequence[str], labels: Sequence[str], predicted: Predicted, class_names: Sequence[str]
+    filenames: Sequence[str], labels: Sequence[str], predictions: Predicted, class_names: Sequence[str]
 ) -> dict[str, np.ndarray]:
     """The arrays of --logits: `logits` [example, class], `classes`, `filenames`, and `labels` if any is known."""
-    arrays = {"logits": predicted.logits, "classes": np.array(class_names), "filenames": np.array(filenames)}
+    arrays = {"logits": predictions.logits, "classes": np.array(class_names), "filenames": np.array(filenames)}
     return arrays | ({"labels": np.array(labels)} if any(labels) else {})

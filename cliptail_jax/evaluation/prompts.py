@@ -16,7 +16,7 @@ from cliptail_jax.host.files import read_text, work_path
 ClassPrompts = tuple[tuple[str, ...], ...]  # by class, in label order
 
 
-def set_prompts(opened: OpenedSet | PromptedClasses, template_set: str) -> ClassPrompts:
+def set_prompts(eval_set: OpenedSet | PromptedClasses, template_set: str) -> ClassPrompts:
     """The prompts of a set's classes.
 
     Args:
@@ -27,12 +27,12 @@ def set_prompts(opened: OpenedSet | PromptedClasses, template_set: str) -> Class
         UserError: a file cannot be read, a template has no placeholder, or the classes of the .json are not the set's.
     """
     if template_set.endswith(".json"):
-        return prompts_by_class(work_path(template_set), opened)
-    set_templates = templates(template_set) if template_set else opened.templates
-    return tuple(tuple(template.replace("{}", name) for template in set_templates) for name in opened.prompt_names)
+        return prompts_by_class(work_path(template_set), eval_set)
+    set_templates = templates(template_set) if template_set else eval_set.templates
+    return tuple(tuple(template.replace("{}", name) for template in set_templates) for name in eval_set.prompt_names)
 
 
-def prompts_by_class(path: Path, opened: OpenedSet | PromptedClasses) -> ClassPrompts:
+def prompts_by_class(path: Path, eval_set: OpenedSet | PromptedClasses) -> ClassPrompts:
     """The prompts in a file for the classes of a set, by their names or their names in prompts."""
     try:
         prompts_of = msgspec.json.decode(read_text(path), type=dict[str, list[str]])
@@ -42,14 +42,14 @@ def prompts_by_class(path: Path, opened: OpenedSet | PromptedClasses) -> ClassPr
         raise UserError(f"{path} is not a JSON object from each class to a list of its prompts: {error}") from None
     prompts_of = {composed(name): list(filter(str.strip, texts)) for name, texts in prompts_of.items()}
     prompts = []
-    for name, prompt_name in zip(opened.class_names, opened.prompt_names):
+    for name, prompt_name in zip(eval_set.class_names, eval_set.prompt_names):
         class_prompts = prompts_of.pop(name, None) or prompts_of.pop(prompt_name, None)
         if not class_prompts:
-            raise UserError(f"{path} has no prompts for '{name}', a class of {opened.name}: give at least one")
+            raise UserError(f"{path} has no prompts for '{name}', a class of {eval_set.name}: give at least one")
         prompts.append(tuple(class_prompts))
     if prompts_of:
         raise UserError(
-            f"{path} has prompts for '{next(iter(prompts_of))}', which is not a class of {opened.name}: leave it out"
+            f"{path} has prompts for '{next(iter(prompts_of))}', which is not a class of {eval_set.name}: leave it out"
         )
     return tuple(prompts)
 

@@ -54,12 +54,12 @@ class PublishedResults(NamedTuple):
     Attributes:
         models: those that were found.
         summaries: of their evaluations, in order.
-        skipped: the reason for each model that was left out, by name.
+        reasons: the reason for each model that was left out, by name.
     """
 
     models: list[ModelName]
     summaries: Summaries
-    skipped: dict[str, str]
+    reasons: dict[str, str]
 
 
 def evaluate_published(config: ZeroShot, workdir: Path, failures: Mapping[str, str] = {}) -> PublishedResults:
@@ -75,10 +75,10 @@ def evaluate_published(config: ZeroShot, workdir: Path, failures: Mapping[str, s
     mesh = make_mesh(config.mesh)
     check_batch(mesh, options.batch_size, "eval.batch_size")
     names = list(dict.fromkeys(options.models))
-    skipped = {}
+    reasons = {}
 
     def skip(name: str, reason: str) -> None:
-        skipped[name] = reason
+        reasons[name] = reason
         if len(names) > 1:  # else the error at the end has the reason
             log_line(f"skipped {name}: {reason}")
 
@@ -115,8 +115,8 @@ def evaluate_published(config: ZeroShot, workdir: Path, failures: Mapping[str, s
             continue
         log_line(f"{model.name} ({number} of {len(models)})")
         try:
-            opened = on_all_processes(lambda: load_clip(model, config.text.tokenizer, config.model.dtype, mesh))
-            evaluate_model(opened, unfinished_tasks, directory, plain(config), options, config.data, mesh)
+            clip = on_all_processes(lambda: load_clip(model, config.text.tokenizer, config.model.dtype, mesh))
+            evaluate_model(clip, unfinished_tasks, directory, plain(config), options, config.data, mesh)
         except Skipped as error:
             skip(model.name, str(error).removeprefix(f"{model.source}: "))
     summaries = [
@@ -126,7 +126,7 @@ def evaluate_published(config: ZeroShot, workdir: Path, failures: Mapping[str, s
         if is_done(directory_of[model.name], set_tasks, model)
         for summary in read_summaries(directory_of[model.name], name)[-len(set_tasks) :]
     ]
-    return PublishedResults(models, summaries, skipped)
+    return PublishedResults(models, summaries, reasons)
 
 
 def model_directories(names: Sequence[str], workdir: Path) -> dict[str, Path]:
@@ -175,19 +175,19 @@ def open_tasks(
     if pairs := open_pairs(name, data_dir, options.captions):
         pair_settings = {**settings, "data": pairs.fingerprint(), "shards": pairs.images.source.shards[:16]}
         return lambda model: [RetrievalTask(pairs, {**pair_settings, **model_settings(model), "class_frequency": ""})]
-    opened = with_class_names(open_set(name, data_dir), options.class_names)
-    prompts = digest_of_json(set_prompts(opened, options.templates))[:16]
-    set_settings = {**settings, "data": opened.variant.fingerprint(), "shards": opened.variant.source.shards[:16]}
+    eval_set = with_class_names(open_set(name, data_dir), options.class_names)
+    prompts = digest_of_json(set_prompts(eval_set, options.templates))[:16]
+    set_settings = {**settings, "data": eval_set.variant.fingerprint(), "shards": eval_set.variant.source.shards[:16]}
 
     def task_of(model: ModelName, frequency_name: str) -> Task:
         frequency, digest = None, ""
         if frequency_name:
-            frequency = class_frequency(frequency_name, options.frequency_dir, name, opened.variant.class_names)
+            frequency = class_frequency(frequency_name, options.frequency_dir, name, eval_set.variant.class_names)
             digest = digest_of_json(frequency.tolist())[:16]
         task_settings = {**set_settings, **model_settings(model), "prompts": prompts}
         task_settings |= {"class_frequency": frequency_name, "frequency": digest}
         return LabelledTask(
-            opened, task_settings, frequency, frequency is not None, options, "give eval.class_frequency"
+            eval_set, task_settings, frequency, frequency is not None, options, "give eval.class_frequency"
         )
 
     return lambda model: [task_of(model, key) for key in frequency_names(options.class_frequency, model)]
@@ -200,7 +200,7 @@ def model_settings(model: ModelName) -> dict[str, str]:
 
 def is_done(directory: Path, tasks: Sequence[Task], model: ModelName) -> bool:
     """Whether the last evaluations in `directory` have the settings of a set's `tasks`, and the model's current weights."""
-    last = read_summaries(directory, name := tasks[0].opened.name)[-len(tasks) :]
+    last = read_summaries(directory, name := tasks[0].eval_set.name)[-len(tasks) :]
     if len(last) < len(tasks) or not (evaluation_directory(directory, name) / ARRAYS).exists():
         return False
     for summary, task in zip(last, tasks):
@@ -216,7 +216,7 @@ def is_done(directory: Path, tasks: Sequence[Task], model: ModelName) -> bool:
 
 
 def evaluate_model(
-    opened: OpenedModel,
+    clip: OpenedModel,
     tasks: Sequence[Task],
     directory: Path,
     values: Mapping[str, Any],
@@ -232,15 +232,15 @@ def evaluate_model(
         Skipped: the model cannot embed the prompts.
         UserError: a set's images cannot be read.
     """
-    graphdef, state = nnx.split(opened.model)
-    make = on_all_processes(lambda: make_texts(tasks, options, graphdef, mesh, opened.tokenizer))
+    graphdef, state = nnx.split(clip.model)
+    make = on_all_processes(lambda: make_texts(tasks, options, graphdef, mesh, clip.tokenizer))
     texts = on_all_processes(lambda: make((state,)))
-    del opened.model.text  # images do not need it
-    graphdef, state = nnx.split(opened.model)
+    del clip.model.text  # images do not need it
+    graphdef, state = nnx.split(clip.model)
     if jax.process_index() == 0:
-        prepare_directory(directory, {**values, "eval.models": [opened.name]}, replace=False)
-    evaluator = Evaluator(graphdef, mesh, opened.preprocess, options, reading)
-    header = {"step": 0, "epoch": 0.0, "model": opened.name, "weights": opened.digest}
+        prepare_directory(directory, {**values, "eval.models": [clip.name]}, replace=False)
+    evaluator = Evaluator(graphdef, mesh, clip.preprocess, options, reading)
+    header = {"step": 0, "epoch": 0.0, "model": clip.name, "weights": clip.digest}
     for task, result in evaluate_tasks(evaluator, (state,), tasks, texts):
         task.write(directory, header, result)
 
@@ -250,9 +250,9 @@ def load_clip(model: ModelName, merges: str, dtype: str, mesh: Mesh) -> OpenedMo
 
     `merges` is CLIP's merges file, for a model without a tokenizer.
     """
-    opened = model.open(merges=merges, dtype=DTYPES[dtype], mesh=mesh)
-    opened = dataclasses.replace(opened, name=model.name)
-    if not opened.has_text:
+    clip = model.open(merges=merges, dtype=DTYPES[dtype], mesh=mesh)
+    clip = dataclasses.replace(clip, name=model.name)
+    if not clip.has_text:
         raise UserError(f"{model.name} has no text tower: zero-shot evaluation needs one")
-    _ = opened.model
-    return opened
+    _ = clip.model
+    return clip

@@ -32,12 +32,12 @@ class RetrievalTask:
     """The evaluation of a model by retrieval.
 
     Attributes:
-        opened: the set.
+        eval_set: the set.
         settings: what the results depend on; they identify a finished evaluation.
         word_frequency: the number of training captions with each caption's rarest word; None if it is unknown.
     """
 
-    opened: PairSet
+    eval_set: PairSet
     settings: Mapping[str, Any]
     word_frequency: Int[np.ndarray, " caption"] | None = None
 
@@ -53,8 +53,8 @@ class RetrievalTask:
         `captions` are the features of the set's captions. Returns None if `give_up` returns True before the end. Raises UserError
         as `rank_pairs` does.
         """
-        images = self.opened.images
-        run_pass = evaluator.cached_pass(self.opened.name, images, give_up)
+        images = self.eval_set.images
+        run_pass = evaluator.cached_pass(self.eval_set.name, images, give_up)
         collector = FeatureCollector(images)
         run_pass(lambda batch: evaluator.encode_images(parts, batch["images"]), [collector.add])
         if give_up():
@@ -67,9 +67,9 @@ class RetrievalTask:
 
         The first process writes. The line in summary.jsonl is written last, so that latest.npz exists if it does.
         """
-        summary = {**header, "set": self.opened.name, "settings": dict(self.settings), **summarize(results)}
+        summary = {**header, "set": self.eval_set.name, "settings": dict(self.settings), **summarize(results)}
         if jax.process_index() == 0:
-            directory = evaluation_directory(workdir, self.opened.name)
+            directory = evaluation_directory(workdir, self.eval_set.name)
             directory.mkdir(parents=True, exist_ok=True)
             write_retrieval_arrays(directory, results)
             add_summary(directory, summary)
@@ -94,17 +94,17 @@ def rank_pairs(
     Raises:
         UserError: fewer than two images could be read, or features are not finite.
     """
-    opened = task.opened
+    eval_set = task.eval_set
     if len(readable) < 2:
-        raise UserError(f"only {len(readable)} of {len(opened.images)} images of {opened.name} could be read")
+        raise UserError(f"only {len(readable)} of {len(eval_set.images)} images of {eval_set.name} could be read")
     if number := sum(int(np.sum(~np.isfinite(features).all(1))) for features in (images, captions)):
         raise UserError(
-            f"{number:,} images and captions of {opened.name} have features with NaN or infinite values: check the model's "
+            f"{number:,} images and captions of {eval_set.name} have features with NaN or infinite values: check the model's "
             "weights, and model.dtype"
         )
-    place = np.full(len(opened.images), -1)  # of each image among the readable ones
-    place[np.searchsorted(opened.images.records, readable)] = np.arange(len(readable))
-    image_of = place[opened.image_of]
+    place = np.full(len(eval_set.images), -1)  # of each image among the readable ones
+    place[np.searchsorted(eval_set.images.records, readable)] = np.arange(len(readable))
+    image_of = place[eval_set.image_of]
     caption_rows = np.flatnonzero(image_of >= 0)
     captions, image_of, rows = captions[caption_rows], image_of[caption_rows], np.arange(len(readable))
     image_to_text = rank(images, rows, captions, image_of, give_up)
@@ -115,14 +115,14 @@ def rank_pairs(
         image_to_text,
         text_to_image,
         readable,
-        opened.caption_records[caption_rows],
+        eval_set.caption_records[caption_rows],
         None if task.word_frequency is None else task.word_frequency[caption_rows],
-        opened.without_caption + len(opened.captions) - len(caption_rows),
+        eval_set.without_caption + len(eval_set.captions) - len(caption_rows),
     )
 
 
 def rarest_words(
-    workdir: Path, opened: PairSet, training_captions: Callable[[], TrainingCaptions]
+    workdir: Path, eval_set: PairSet, training_captions: Callable[[], TrainingCaptions]
 ) -> Int[np.ndarray, " caption"] | None:
     """The number of a run's training captions with each caption's rarest word.
 
@@ -142,4 +142,4 @@ def rarest_words(
             write_frequency(path, names, frequency)
     else:
         names, frequency = read_frequency(path)
-    return counter.rarest(opened.captions, names, frequency)
+    return counter.rarest(eval_set.captions, names, frequency)

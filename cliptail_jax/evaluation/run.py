@@ -84,13 +84,13 @@ def make_evaluate(
                     "labels, without '@'"
                 )
             return RetrievalTask(pairs, settings, rarest_words(workdir, pairs, training_captions))
-        opened = open_run_set(name, options.random_classes, data, class_names, uses_prompts)
-        opened, digest = with_class_names(opened, options.class_names), ""
-        set_classes = opened.variant.class_names
+        eval_set = open_run_set(name, options.random_classes, data, class_names, uses_prompts)
+        eval_set, digest = with_class_names(eval_set, options.class_names), ""
+        set_classes = eval_set.variant.class_names
         columns = columns_of(set_classes, class_names)
         set_frequency = None if columns is None else frequency[columns]
         if set_frequency is None and (data.captions.words or data.table):
-            set_frequency, digest = caption_frequency(opened, workdir, data.class_match.rule, training_captions)
+            set_frequency, digest = caption_frequency(eval_set, workdir, data.class_match.rule, training_captions)
         task_settings = settings | ({COUNTED: digest} if digest else {})
         writes_frequency = set_classes != class_names and set_frequency is not None
         remedy = "give a set with the run's classes, such as 'name:split'"
@@ -99,7 +99,7 @@ def make_evaluate(
                 f"eval.without_prior subtracts the run's prior for its own classes, and '{name}' has others: {remedy}"
             )
         set_prior = None if own_prior is None else own_prior[columns]
-        return LabelledTask(opened, task_settings, set_frequency, writes_frequency, options, remedy, set_prior)
+        return LabelledTask(eval_set, task_settings, set_frequency, writes_frequency, options, remedy, set_prior)
 
     tasks = [task_of(name) for name in dict.fromkeys(options.sets)]
     make = make_texts(tasks, options, graphdef, mesh, read_prompts, class_names, other_head)
@@ -114,6 +114,6 @@ def make_evaluate(
         if len(results) < len(tasks):
             return {}
         header = {"step": step, "epoch": epoch}
-        return {task.opened.name: task.write(workdir, header, result) for task, result in results}
+        return {task.eval_set.name: task.write(workdir, header, result) for task, result in results}
 
     return evaluate

@@ -95,7 +95,7 @@ def class_list_of(source: Source) -> str:
     return "imagenet1k" if is_imagenet else ""
 
 
-def with_class_names(opened: OpenedSet, class_list: str) -> OpenedSet:
+def with_class_names(eval_set: OpenedSet, class_list: str) -> OpenedSet:
     """The set with other names of its classes in prompts and captions.
 
     Args:
@@ -105,16 +105,16 @@ def with_class_names(opened: OpenedSet, class_list: str) -> OpenedSet:
         UserError: it cannot be read, or has another number of classes.
     """
     if not class_list:
-        return opened
-    names, labels = listed_names(class_list), opened.variant.source.class_names
+        return eval_set
+    names, labels = listed_names(class_list), eval_set.variant.source.class_names
     if len(names) != len(labels):
         raise UserError(
-            f"eval.class_names={class_list} has {len(names)} names, and '{opened.name}' has {len(labels)} classes: give one "
+            f"eval.class_names={class_list} has {len(names)} names, and '{eval_set.name}' has {len(labels)} classes: give one "
             "for each, in the order of its labels"
         )
     name_of = dict(zip(labels, names))
-    new_names = tuple(name_of[name] for name in opened.variant.class_names)
-    return dataclasses.replace(opened, prompt_names=new_names, class_list=class_list)
+    new_names = tuple(name_of[name] for name in eval_set.variant.class_names)
+    return dataclasses.replace(eval_set, prompt_names=new_names, class_list=class_list)
 
 
 def builder_labels(source: Source) -> tuple[str, ...]:

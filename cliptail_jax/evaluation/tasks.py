@@ -39,8 +39,8 @@ def make_texts(
     In retrieval, these are the features of captions, otherwise a class head: of prompts, of their words, or the model's own.
     Arguments are as for `cliptail_jax.evaluation.heads.class_heads`.
     """
-    sets = {task.opened.name: task.opened for task in tasks if isinstance(task, LabelledTask)}
-    captions = {task.opened.name: task.opened.captions for task in tasks if isinstance(task, RetrievalTask)}
+    sets = {task.eval_set.name: task.eval_set for task in tasks if isinstance(task, LabelledTask)}
+    captions = {task.eval_set.name: task.eval_set.captions for task in tasks if isinstance(task, RetrievalTask)}
     heads = class_heads(sets, options, graphdef, mesh, read_text, class_names, other_head)
     _, features = embed_texts(captions, options.batch_size, graphdef, mesh, read_text, "embedding captions")
     return lambda parts: heads(parts) | features(parts)
@@ -60,10 +60,10 @@ def evaluate_tasks(
     """
     options = evaluator.options
     is_adjusted = options.logit_adjustment and not options.estimate_prior
-    opened = result = None
+    eval_set = result = None
     for task in tasks:
-        if task.opened is not opened or is_adjusted:
-            opened, result = task.opened, task.measure(evaluator, parts, texts[task.opened.name], give_up)
+        if task.eval_set is not eval_set or is_adjusted:
+            eval_set, result = task.eval_set, task.measure(evaluator, parts, texts[task.eval_set.name], give_up)
         if result is None:
             return
         yield task, result

@@ -84,8 +84,8 @@ def open_world(run: PaperRun) -> Cells:
 
 def trimmed_tail(run: PaperRun) -> Cells:
     if run.family == "trimmed_tail":
-        sampled = ", vocabulary sampled" if "vocabulary" in run.arguments else ""
-        return (GROUP[run.method, run.tower] + sampled,)
+        suffix = ", vocabulary sampled" if "vocabulary" in run.arguments else ""
+        return (GROUP[run.method, run.tower] + suffix,)
 
 
 def transfer(run: PaperRun) -> Cells:

@@ -64,7 +64,7 @@ def counterpart(run: PaperRun, preset: str) -> PaperRun:
     return dataclasses.replace(run, factor=factor, arguments=arguments)
 
 
-def reduced_size(argument: str, size: int, of_prototypes: bool) -> int:
-    if of_prototypes:
+def reduced_size(argument: str, size: int, is_prototypes: bool) -> int:
+    if is_prototypes:
         return size * SMALL_PROTOTYPES // PROTOTYPES
     return VOCABULARIES[size] if argument == "vocabulary" else max(1, size // 10)

@@ -25,6 +25,13 @@ MAIN_CLAIMS = {
     "clip_prediction": ("SL's predictions are more biased than CLIP's", "slope_pred", "sl", "clip"),
     "clip_sampled": ("A sampled vocabulary leaves accuracy more biased than CLIP's", "slope_acc", "sl_sampled", "clip"),
 }  # fmt: skip
+# Claims on the runs of `from_sl_to_clip`: the text, the run with the higher and the run with the lower bias.
+STEP_CLAIMS = {
+    "clip": ("SL is more biased than CLIP", "sl", "clip"),
+    "batch": ("A softmax over all classes leaves SL more biased than over those of the batch", "sl", "batch"),
+    "counts": ("Counting each class of the batch once leaves more bias than as often as it occurs", "batch", "counts"),
+    "adjusted": ("SL is more biased than with adjusted logits", "sl", "adjusted"),
+}
 
 # By data: its name in titles, its long-tailed preset, the epochs of a run, AdamW's best learning rate for CLIP on names, and
 # the first seed. With seed 0 on glyphs of 16 pixels, CLIP had a top-1 of 64 % with this rate, 58 % with half of it, and 52 %

@@ -46,7 +46,7 @@ def draw(entries: Sequence[Entry], classes: Sequence[str] | None = None, images:
     for entry in entries:
         entry.evaluated()  # raises if it cannot be drawn
         runs.setdefault(entry["label"], []).append(Run(entry.run, eval_sets=[entry.set_name]))
-    groups = {label: RunGroup(label, [[run] for run in of_label]) for label, of_label in runs.items()}
+    groups = {label: RunGroup(label, [[run] for run in label_runs]) for label, label_runs in runs.items()}
     evaluations = [evaluation for group in groups.values() for evaluation in group.evaluations]
     if len({evaluation.class_names for evaluation in evaluations}) > 1:
         raise UserError(f"{entries[0].location}: the runs have different classes: draw them apart")
@@ -64,8 +64,8 @@ def draw(entries: Sequence[Entry], classes: Sequence[str] | None = None, images:
         titles = [f"{names[c]}: {frequency[c]:,} training images" for c in ids]
         percents = [percent_right(groups, c, frequency[c]) for c in ids]
         draw_images(pictures[0], next(iter(runs.values()))[0], ids, titles, images)
-        for row, of_class in zip(pictures[0].axes, percents):
-            draw_percent(row, of_class, looks)
+        for row, class_percents in zip(pictures[0].axes, percents):
+            draw_percent(row, class_percents, looks)
     legend_below(figure, [axes])
     return figure
 
@@ -92,11 +92,11 @@ def draw_images(
     figure: SubFigure, run: Run, classes: Int[np.ndarray, " chosen"], titles: Sequence[str], number: int
 ) -> None:
     """A row of test images of each class, with its title above."""
-    opened = open_images(run)
+    images = open_images(run)
     for axes, c, title in zip(figure.subplots(len(classes), 1, squeeze=False)[:, 0], classes, titles):
         row = Image.new("RGB", (number * SIDE, SIDE), "white")
-        for place, encoded in enumerate(opened.encoded(opened.records[opened.labels == c][:number])):
-            row.paste(Image.fromarray(decode_image(encoded)).resize((SIDE - GAP, SIDE - GAP)), (place * SIDE, 0))
+        for place, image in enumerate(images.encoded(images.records[images.labels == c][:number])):
+            row.paste(Image.fromarray(decode_image(image)).resize((SIDE - GAP, SIDE - GAP)), (place * SIDE, 0))
         axes.imshow(row)
         axes.axis("off")
         axes.set_title(title, fontsize=9, loc="left")

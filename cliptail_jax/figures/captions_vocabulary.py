@@ -52,10 +52,10 @@ def draw_plane(axes: Axes, entries: Sequence[Entry], x: str, y: str) -> list[tup
     trends = []
     for group, look in styles(entry["group"] for entry in entries).items():
         for head, line in TREND_LINES.items():
-            of_group = [(px, py) for entry, px, py in points if (entry["group"], entry["head"]) == (group, head)]
-            if not of_group:
+            group_points = [(px, py) for entry, px, py in points if (entry["group"], entry["head"]) == (group, head)]
+            if not group_points:
                 continue
-            xs, ys = zip(*of_group)
+            xs, ys = zip(*group_points)
             colour = look["color"]
             face = colour if head == "frozen" else "white"
             dots = dict(marker=look["marker"], linestyle="", color=colour, mfc=face)

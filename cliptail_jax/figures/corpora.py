@@ -63,8 +63,8 @@ def draw(entries: Sequence[Entry], plain: bool = False) -> Figure:
     handles = [panels.flat[0].bar(0, 0, color=KINDS[kind], alpha=0.35) for kind in kinds]
     top.legend(handles, kinds, loc="outside lower center", ncols=len(kinds), frameon=False)
     planes = bottom.subplots(1, len(sets), squeeze=False, sharex=True, sharey=True)[0]
-    for axes, (name, of_set) in zip(planes, sets.items()):
-        draw_plane(axes, of_set, colours, markers)
+    for axes, (name, set_entries) in zip(planes, sets.items()):
+        draw_plane(axes, set_entries, colours, markers)
         axes.set_title(name, fontsize=10)
     bottom.legend(handles=legend, loc="outside right upper", ncols=2, frameon=False, fontsize=8)
     return figure
@@ -85,10 +85,10 @@ def draw_by_corpus(axes: Axes, entries: Sequence[Entry], measure: str) -> None:
     """Draw a dot for each run of a corpus and kind, and a bar for their mean."""
     corpora = list(dict.fromkeys(entry["corpus"] for entry in entries))
     for place, corpus in enumerate(corpora):
-        of_corpus = [entry for entry in entries if entry["corpus"] == corpus]
-        kinds = [kind for kind in KINDS if any(entry["kind"] == kind for entry in of_corpus)]
+        corpus_entries = [entry for entry in entries if entry["corpus"] == corpus]
+        kinds = [kind for kind in KINDS if any(entry["kind"] == kind for entry in corpus_entries)]
         for i, kind in enumerate(kinds):
-            values = np.array([e.measure(measure).value for e in of_corpus if e["kind"] == kind])
+            values = np.array([e.measure(measure).value for e in corpus_entries if e["kind"] == kind])
             values = values[~np.isnan(values)]
             middle = place + WIDTH * (i - (len(kinds) - 1) / 2)
             if len(values):

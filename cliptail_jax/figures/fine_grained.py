@@ -43,8 +43,8 @@ def draw_by_set(axes: Axes, entries: Sequence[Entry], sets: Sequence[str], measu
     step = 0.8 / len(looks)
     for i, (corpus, look) in enumerate(looks.items()):
         dots = {**look, "linestyle": ""}
-        for place, of_set in enumerate(sets):
-            group = [e for e in entries if (e["corpus"], e["set"]) == (corpus, of_set)]
+        for place, set_name in enumerate(sets):
+            group = [e for e in entries if (e["corpus"], e["set"]) == (corpus, set_name)]
             values = np.array([e.measure(measure).value for e in group])
             values = values[~np.isnan(values)]
             middle = place + step * (i - (len(looks) - 1) / 2)

@@ -35,5 +35,5 @@ OPTIONS = {
 
 def draw(entries: Sequence[Entry], measures: Sequence[str]) -> Figure:
     if not any(entry["x"] for entry in entries):
-        entries = [dataclasses.replace(e, cells={**e.cells, "x": str(e.opened.images)}) for e in entries]
+        entries = [dataclasses.replace(e, cells={**e.cells, "x": str(e.results.images)}) for e in entries]
     return lines.draw_along(entries, measures, "training images", logarithmic=True)

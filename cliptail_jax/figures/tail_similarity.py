@@ -44,8 +44,8 @@ def draw(entries: Sequence[Entry], classes: int = 12, ranking: Path | None = Non
     """
     runs = [entry.evaluated() for entry in entries]
     names = runs[0].class_names
-    for entry, of_entry in zip(entries, runs):
-        if of_entry.class_names != names:
+    for entry, evaluation in zip(entries, runs):
+        if evaluation.class_names != names:
             raise UserError(f"{entry.location}: {entry.run} has other classes than {entries[0].run}")
     if not 2 <= classes <= len(names):
         raise UserError(f"--classes {classes}: give a number between 2 and {len(names)}, the classes")
@@ -71,9 +71,9 @@ def draw(entries: Sequence[Entry], classes: int = 12, ranking: Path | None = Non
         figure.colorbar(picture, ax=row_axes, label="cosine", shrink=0.9)
     bars = figure.add_subplot(grid[2, :])
     width = 0.8 / len(entries)
-    for i, (entry, of_entry) in enumerate(zip(entries, runs)):
+    for i, (entry, evaluation) in enumerate(zip(entries, runs)):
         places = np.arange(classes) + width * (i - (len(entries) - 1) / 2)
-        bars.bar(places, 100 * of_entry.accuracy[tail], width, color=COLOURS[i % len(COLOURS)], label=entry["label"])
+        bars.bar(places, 100 * evaluation.accuracy[tail], width, color=COLOURS[i % len(COLOURS)], label=entry["label"])
     bars.set_xticks(
         range(classes), [names[c] for c in tail], rotation=40, ha="right", rotation_mode="anchor", fontsize=8
     )
@@ -106,6 +106,6 @@ def tail_centres(entry: Entry, tail: Int[np.ndarray, " tail"], classes: int) -> 
     """The class means of image features minus the mean of all class means; nan for classes without images."""
     features, labels = entry.saved("features"), entry.saved("labels")
     centres, present = class_centres(features.astype(np.float64), labels)
-    of_all = np.full((classes, centres.shape[1]), np.nan)
-    of_all[present] = centres - centres.mean(axis=0)
-    return of_all[tail]
+    all_centres = np.full((classes, centres.shape[1]), np.nan)
+    all_centres[present] = centres - centres.mean(axis=0)
+    return all_centres[tail]

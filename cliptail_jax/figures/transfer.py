@@ -43,15 +43,15 @@ def draw(entries: Sequence[Entry], method: str = "probe") -> Figure:
     """A bar for each model but the baseline on each set on which both have a result."""
     base, models = entries[0], entries[1:]
     base_results, *results = [results_by_set(entry, method) for entry in entries]
-    sets = [name for name in base_results if any(name in of_model for of_model in results)]
+    sets = [name for name in base_results if any(name in model_results for model_results in results)]
     if not sets:
         raise UserError(f"{base.location}: no other model has a result on a set of {base['label']} by {method}")
     figure = Figure(figsize=(max(6.0, 0.8 * len(sets) * max(1, len(entries) / 4) + 2), 4.4), layout="constrained")
     axes = figure.subplots()
     width = min(0.8 / len(models), 0.25)
-    for i, (entry, of_model) in enumerate(zip(models, results)):
-        numbers = [number for number, name in enumerate(sets) if name in of_model]
-        differences = [difference(entry, of_model[sets[n]], base, base_results[sets[n]]) for n in numbers]
+    for i, (entry, model_results) in enumerate(zip(models, results)):
+        numbers = [number for number, name in enumerate(sets) if name in model_results]
+        differences = [difference(entry, model_results[sets[n]], base, base_results[sets[n]]) for n in numbers]
         places = np.array(numbers) + width * (i - (len(models) - 1) / 2)
         whiskers = dict(
             yerr=[d.high - d.value for d in differences], error_kw=dict(linewidth=1, capsize=2, ecolor="0.25")
@@ -127,7 +127,7 @@ def study_lines(
 ) -> list[tuple[str, ...]]:
     """The lines of a study's sheet, whose runs are models of the transfer of their seed. Raises UserError without a baseline."""
     baseline, *_ = rows[0]
-    if not any(baseline in finished for finished in seeds.values()):
+    if not any(baseline in names for names in seeds.values()):
         raise UserError(f"its baseline {baseline} failed")
     _, *lines = sheet.study_lines(columns, rows, seeds)
     models = [(str(Path(run).parent / "transfer"), Path(run).name, *cells) for run, *cells in lines]

@@ -41,30 +41,30 @@ PARTS = {"others": "head and middle", "tail": "tail"}
 def draw(entries: Sequence[Entry], untrimmed: Path | None = None) -> Figure:
     """A column of panels for each number of shots: the other classes at the top and the tail at the bottom, in percent."""
     # Of each run, the number of classes that were trimmed, and the number of images that each of them has left.
-    cuts = [tuple(entry.opened.config.get(f"data.tail.{key}", 0) for key in ("classes", "shots")) for entry in entries]
-    trimmed = sorted({classes for classes, _ in cuts if classes})
-    shots = sorted({of_run for classes, of_run in cuts if classes}, reverse=True)
-    if not trimmed:
+    cuts = [tuple(entry.results.config.get(f"data.tail.{key}", 0) for key in ("classes", "shots")) for entry in entries]
+    numbers = sorted({classes for classes, _ in cuts if classes})
+    shots = sorted({run_shots for classes, run_shots in cuts if classes}, reverse=True)
+    if not numbers:
         raise UserError(f"{entries[0].location}: none of the runs was trained on a trimmed tail (data.tail.classes)")
     looks = styles(entry["group"] for entry in entries)
     figure = Figure(figsize=(4.2 * len(shots) + 0.6, 6.4), layout="constrained")
     panels = figure.subplots(len(PARTS), len(shots), squeeze=False, sharex=True, sharey="row")
-    for column, of_panel in zip(panels.T, shots):
+    for column, panel_shots in zip(panels.T, shots):
         points: dict[tuple[str, str], list[tuple[float, Estimate]]] = {}
-        for entry, (classes, of_run) in zip(entries, cuts):
-            if classes and of_run != of_panel:
+        for entry, (classes, run_shots) in zip(entries, cuts):
+            if classes and run_shots != panel_shots:
                 continue
             suffix = "" if classes else ", untrimmed"
-            for cut in [classes] if classes else trimmed:
+            for cut in [classes] if classes else numbers:
                 for part, value in accuracies(entry, untrimmed, cut).items():
                     points.setdefault((entry["group"], part + suffix), []).append((cut, Estimate(value)))
         for axes, part in zip(column, PARTS):
             axes.set_xscale("log")
-            axes.set_xlim(trimmed[0] / 1.3, trimmed[-1] * 1.3)
+            axes.set_xlim(numbers[0] / 1.3, numbers[-1] * 1.3)
             draw_part(axes, points, part, looks)
-            axes.set_xticks(trimmed, [f"{classes:,}" for classes in trimmed])
+            axes.set_xticks(numbers, [f"{classes:,}" for classes in numbers])
             axes.xaxis.set_minor_locator(NullLocator())
-        column[0].set_title(f"{of_panel}-shot", fontsize=10)
+        column[0].set_title(f"{panel_shots}-shot", fontsize=10)
         column[-1].set_xlabel("trimmed classes")
     for row, name in zip(panels, PARTS.values()):
         row[0].set_ylabel(f"accuracy, {name} (%)")

@@ -11,8 +11,10 @@ from jaxtyping import Int, Num
 from cliptail_jax.formats.class_names import normalized_name
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import read_text, write_text
+from cliptail_jax.host.text import tsv
 
-HEADER = "name\tcount\n"
+COLUMNS = ("name", "count")
+HEADER = tsv(COLUMNS, ())
 # A first line with one of these titles of the names' column, or words in the title of the counts' column, is a header.
 NAMES = frozenset("name names class classes class_name classname label labels category concept id wnid".split())
 COUNTS = frozenset("count counts frequency freq images examples samples captions records n num total".split())
@@ -21,7 +23,7 @@ NUMBER_WORDS = frozenset("nan na n/a none null inf infinity".split())  # not tit
 
 def write_frequency(path: Path, names: Sequence[str], frequency: Int[np.ndarray, " class"]) -> None:
     """Writes a table, local or on Google Cloud Storage."""
-    write_text(path, HEADER + "".join(f"{name}\t{count}\n" for name, count in zip(names, frequency)))
+    write_text(path, tsv(COLUMNS, zip(names, frequency)))
 
 
 def read_frequency(

@@ -26,12 +26,6 @@ def format_bounds(bounds: Sequence[float | None] | None, format_spec: str) -> st
     return "" if UNDEFINED in (low, high) else f"[{low}, {high}]"
 
 
-def format_interval(value: float | None, bounds: Sequence[float | None] | None, format_spec: str) -> str:
-    """The number with the bounds of its interval, if it has one: '0.42 [0.31, 0.55]', or '–' if it is undefined."""
-    number = format_number(value, format_spec)
-    return number if number in (UNDEFINED, "<", ">") else f"{number} {format_bounds(bounds, format_spec)}".rstrip()
-
-
 def tsv(header: Iterable[Any], rows: Iterable[Iterable[Any]]) -> str:
     """The lines of a table with tabs between its cells."""
     return "".join("\t".join(map(str, row)) + "\n" for row in (header, *rows))

@@ -25,14 +25,14 @@ class Composition:
 
     How often an epoch uses the rows of class c:
 
-    - `balanced`: N/C times in all, rounded up or down at random, so that classes differ by one use at most. A row is
+    - `is_balanced`: N/C times in all, rounded up or down at random, so that classes differ by one use at most. A row is
       used N/(C n_c) times in expectation: rows of rare classes several times, each time with new augmentation, and only
       a part of the rows of frequent classes.
     - Otherwise each row once, or with `classes` at most once.
 
     The uses of any two rows of a class differ by one at most. Batches are in random order and have their images in
     random slots. An image of class c therefore has the same probability in every filled slot: 1/(C n_c) with
-    `balanced`, and 1/N otherwise.
+    `is_balanced`, and 1/N otherwise.
 
     Which classes are together in a batch:
 
@@ -40,7 +40,7 @@ class Composition:
       no other composition of the same images has more classes in its batches on average.
     - `classes`: exactly k of them, drawn anew for each batch. A class is in a number of batches in proportion to its uses u_c,
       but at least in one and at most in min(u_c, S), and has about equally many images in each. So most classes have
-      equally many images in a batch; the most frequent ones have more, and the rarest fewer. With `balanced`, all have
+      equally many images in a batch; the most frequent ones have more, and the rarest fewer. With `is_balanced`, all have
       B/k, as in sampling for metric learning.
     - Otherwise at random.
 
@@ -49,10 +49,10 @@ class Composition:
     and 9 % for 2. The probabilities above are then approximate.
 
     If the last, partial batch of an epoch is dropped, S B random rows are used in place of N: of each class its share,
-    rounded at random. With `balanced`, read N as S B.
+    rounded at random. With `is_balanced`, read N as S B.
     """
 
-    balanced: bool = False
+    is_balanced: bool = False
     classes: int = 0
     distinct: bool = False
 
@@ -81,7 +81,7 @@ def check_composition(rule: Composition, frequency: Frequency, batch_size: int, 
             f"{setting} is too small: the {steps} batches of an epoch cannot be filled with {k} classes each and have all "
             f"{len(frequency)} classes that have records; set it to {-(-len(frequency) // steps)} or more"
         )
-    uses = class_shares(frequency, rule.balanced) * sizes.sum()
+    uses = class_shares(frequency, rule.is_balanced) * sizes.sum()
     # A class that is in all batches needs no further images to be counted.
     excess = np.maximum(np.ceil(uses - ROUNDING) - steps, 0).sum()
     if k > (maximum := int(sizes.sum() - excess) // steps):
@@ -118,7 +118,7 @@ class Composer:
         """The images of each batch of an epoch."""
         rng, steps = np.random.default_rng([self.seed, epoch]), self.steps_per_epoch
         sizes = batch_sizes(len(self.labels), self.batch_size, steps)
-        share = class_shares(np.bincount(self.labels), self.rule.balanced)
+        share = class_shares(np.bincount(self.labels), self.rule.is_balanced)
         uses = rounded(share * sizes.sum(), sizes.sum(), rng)
         if self.rule.classes:
             counts = batches_of_classes(uses, self.rule.classes, sizes, rng)
@@ -140,9 +140,9 @@ def batch_sizes(rows: int | np.integer, batch_size: int, steps: int) -> Int[np.n
     return np.diff(np.arange(steps + 1) * min(rows, steps * batch_size) // steps)
 
 
-def class_shares(frequency: Frequency, balanced: bool) -> Float[np.ndarray, " class"]:
+def class_shares(frequency: Frequency, is_balanced: bool) -> Float[np.ndarray, " class"]:
     """The share of each class in an epoch's images."""
-    weights = frequency > 0 if balanced else frequency
+    weights = frequency > 0 if is_balanced else frequency
     return weights / weights.sum()
 
 

@@ -146,7 +146,7 @@ class Canvases:
 
     def __init__(self, slots: int, side: int):
         self._images, self._side = np.zeros((slots, side, side, 3), np.uint8), side
-        self._reduced = np.zeros(slots, np.int32)
+        self._reduced_sides = np.zeros(slots, np.int32)
 
     def put(self, slot: int | np.integer, image: RgbImage) -> tuple[int, int]:
         """Puts an image on a canvas; axes longer than the canvas are reduced to it.
@@ -155,13 +155,13 @@ class Canvases:
         """
         height, width = (min(side, self._side) for side in image.shape[:2])
         if (height, width) != image.shape[:2]:
-            self._reduced[slot] = max(image.shape[:2])
+            self._reduced_sides[slot] = max(image.shape[:2])
         self._images[slot, :height, :width] = resize(image, height, width, fast=True)
         return height, width
 
     def arrays(self) -> Arrays:
         """`images`, and `reduced`, the longer side of an image that was reduced, else 0: for the loader, not the step."""
-        return {"images": self._images, "reduced": self._reduced}
+        return {"images": self._images, "reduced": self._reduced_sides}
 
 
 def random_crop(data: Data, seed: int) -> RandomCrop | CanvasWithBox:

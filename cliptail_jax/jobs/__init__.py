@@ -1,4 +1,4 @@
-"""The work of the main programs: training a run, evaluating a run, and predicting the classes of images.
+"""The work of the main programs: training, evaluating runs and published models, predicting the classes of images, planning.
 
 Each module reads from top to bottom. Programs, studies and notebooks call the same functions.
 """

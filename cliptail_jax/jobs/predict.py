@@ -79,14 +79,14 @@ class ChosenImages(NamedTuple):
         records: their indices in the source, in the order of the table.
         filenames: their names in the table.
         labels: the names of their classes, or of folders that may not be classes; '' for an image without a label.
-        opened: their prepared set, if it has labels.
+        eval_set: their prepared set, if it has labels.
     """
 
     source: ImageSource
     records: Int[np.ndarray, " image"]
     filenames: list[str]
     labels: list[str]
-    opened: OpenedSet | None = None
+    eval_set: OpenedSet | None = None
 
 
 def predict_command(options: argparse.Namespace) -> None:
@@ -175,9 +175,9 @@ def find_images(pattern: str, classes: str | None, data: Data, prompt_names: str
     """The images that --images names. `prompt_names` is the run's `eval.class_names`. Raises UserError if there are none."""
     path = Path(pattern).expanduser()
     if path.is_dir():
-        skipped = collections.Counter()
-        files = images_in(path, lambda reason, example: skipped.update([reason]))
-        for reason, count in skipped.items():
+        counts = collections.Counter()
+        files = images_in(path, lambda reason, example: counts.update([reason]))
+        for reason, count in counts.items():
             log_line(f"note: {count:,} {reason} are skipped")
         inside = [file.relative_to(path) for file in files]
         folder_name = "" if any(len(file.parts) > 1 for file in inside) else path.resolve().name
@@ -241,8 +241,8 @@ def classes_of(class_list: str | None, images: ChosenImages, model: OpenedModel)
     """The classes of --classes, else of the set, else of the run. Raises UserError if there are none."""
     if class_list:
         names = listed_names(class_list)
-    elif images.opened:
-        names = images.opened.class_names
+    elif images.eval_set:
+        names = images.eval_set.class_names
     elif model.class_names:
         names = model.class_names
     else:
@@ -253,8 +253,8 @@ def classes_of(class_list: str | None, images: ChosenImages, model: OpenedModel)
             f"'{names[place]}' is none of the classes that {model.name} was trained on, and it has no prompts: leave out "
             "--classes, or give images of its classes"
         )
-    if images.opened and not class_list:
-        return images.opened
+    if images.eval_set and not class_list:
+        return images.eval_set
     return PromptedClasses("--classes" if class_list else model.name, names, names, templates("photo"))
 
 
@@ -399,16 +399,16 @@ def logits_of_run(workdir: Path, data_dir: str = "") -> tuple[list[str], Float[n
     data = dataclasses.replace(config.data, data_dir=data_dir or config.data.data_dir)
     model = open_run(workdir, mesh=mesh)
     images = images_of_set(config.eval.sets[0], None, data, config.eval.class_names, model)
-    if images.opened is None:
+    if images.eval_set is None:
         raise UserError(
             f"{config.eval.sets[0]} has no labels of the classes of {workdir}: give --logits on another set"
         )
     prompts = Evaluation(templates=config.eval.templates, batch_size=config.eval.batch_size)
     with tempfile.TemporaryDirectory() as folder:
         parts = Parts(work_path(folder), {})
-        predict(model, images.opened, prompts, images, data, mesh, 1, True, parts)
+        predict(model, images.eval_set, prompts, images, data, mesh, 1, True, parts)
         rows, predictions = parts.read()
-    return [images.labels[row] for row in rows], predictions.logits, [*images.opened.class_names]
+    return [images.labels[row] for row in rows], predictions.logits, [*images.eval_set.class_names]
 
 
 def summary(total: int, labels: Sequence[str], predictions: Predicted, class_names: Sequence[str]) -> str:

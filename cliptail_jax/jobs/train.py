@@ -22,18 +22,20 @@ from cliptail_jax.evaluation.run import Evaluate, make_evaluate
 from cliptail_jax.formats.frequency_tables import write_frequency
 from cliptail_jax.host.compiler import fusions_note
 from cliptail_jax.host.errors import UserError, memory_problem, storage_problem
+from cliptail_jax.host.interrupts import ignore_closed_terminal
 from cliptail_jax.host.memory import address_limit_warning
 from cliptail_jax.input.composition import composition_of
 from cliptail_jax.input.epochs import LastEpochs
 from cliptail_jax.input.pipeline import Batch, UnreadableImages, training_batches
 from cliptail_jax.models.self_attention import attention_in
 from cliptail_jax.objectives import FIELDS, make_objective, typed_config
+from cliptail_jax.parallel import distributed
 from cliptail_jax.parallel.distributed import broadcast_from_first, exit_if_peer_lost
 from cliptail_jax.parallel.sharding import check_accumulation, check_batch, local_rows, make_mesh, to_devices
 from cliptail_jax.pretrained.runs import describe_run
 from cliptail_jax.results.run import Run
 from cliptail_jax.runs.checkpoints import Checkpoints
-from cliptail_jax.runs.console import log_line
+from cliptail_jax.runs.console import last_lines, log_line
 from cliptail_jax.runs.directory import continues, finish, is_finished, open_or_resume
 from cliptail_jax.runs.evaluations import read_arrays
 from cliptail_jax.runs.lock import sole_writer
@@ -48,6 +50,15 @@ from cliptail_jax.training.optimizer import warmup_warning
 from cliptail_jax.training.state import TrainState
 from cliptail_jax.training.step import jit_train_step, make_train_step
 from cliptail_jax.training.trace import StepTrace
+
+
+def train_command(config: ConfigDict, workdir: Path, overwrite: bool = False) -> None:
+    """Train the run of `config` as `train` does, on all processes of a launcher, and print where its results are."""
+    ignore_closed_terminal()
+    distributed.initialize()
+    train(config, workdir, overwrite)
+    for line in last_lines(workdir).splitlines():
+        log_line(line)
 
 
 def train(config: ConfigDict, workdir: Path, overwrite: bool = False, label: str = "") -> None:
@@ -126,9 +137,9 @@ def take_steps(objective: Objective, mesh: Mesh, workdir: Path, progress: RunPro
                 unreadable.check()
             progress.after_step(step, loss)
             stop.after_step()
-            if is_due(step, evaluate_every, total_steps) and not stop.requested:
+            if is_due(step, evaluate_every, total_steps) and not stop.is_requested:
                 evaluate_and_log(evaluate, state, step, log, progress, learning_monitor, stop)
-            if is_due(step, config.checkpoint.every_steps, total_steps) or stop.requested:
+            if is_due(step, config.checkpoint.every_steps, total_steps) or stop.is_requested:
                 log.check_finite()
                 with progress.saving():
                     checkpoints.save(step, state)
@@ -136,7 +147,7 @@ def take_steps(objective: Objective, mesh: Mesh, workdir: Path, progress: RunPro
         trace.end()
         with progress.saving():
             checkpoints.wait()
-    durations = progress.durations(input_monitor.waited)
+    durations = progress.durations(input_monitor.wait_seconds)
     log_line(
         f"{workdir}: {sum(durations.values()):.1f} s: "
         + ", ".join(f"{s:.1f} {activity}" for activity, s in durations.items())
@@ -167,8 +178,8 @@ def write_description(objective: Objective, data: Mapping[str, Any], workdir: Pa
     text = f"{workdir}: {len(variant):,} records of {variant.source.name}, {len(frequency)} classes"
     if len(frequency):
         text += f", {frequency.max():,} to {frequency.min():,} each"
-    if unlabelled := variant.unlabelled:
-        text += f", {unlabelled:,} records without a class"
+    if number := variant.unlabelled:
+        text += f", {number:,} records without a class"
     if empty := np.sum(frequency == 0):
         text += f", {empty} of them empty"
     if variant.dropped_without_caption:
@@ -220,12 +231,12 @@ def make_run_evaluate(objective: Objective, graphdef: nnx.GraphDef, mesh: Mesh, 
 
 def compile_step(train_step: Callable, state: TrainState, batch: Batch) -> Callable:
     """Compile the step, and log the form of attention on accelerators, or whether faulty fusions are turned off on CPUs."""
-    traced = train_step.trace(state, batch)
+    trace = train_step.trace(state, batch)
     if jax.default_backend() != "cpu":  # CPUs have no kernels of attention
-        log_line(f"attention: {attention_in(traced.jaxpr.jaxpr)}")
+        log_line(f"attention: {attention_in(trace.jaxpr.jaxpr)}")
     elif note := fusions_note():
         log_line(note)
-    return traced.lower().compile()
+    return trace.lower().compile()
 
 
 def was_evaluated(objective: Objective, workdir: Path, step: int) -> bool:
@@ -257,9 +268,9 @@ def evaluate_and_log(
 
 def leave_if_requested(stop: StopRequest, checkpoints: Checkpoints) -> None:
     """After a request to stop, wait until the last step is saved, and end the program with the exit status of SIGTERM."""
-    if stop.requested:
+    if stop.is_requested:
         checkpoints.wait()
-        log_line(f"stopped by SIGTERM; {checkpoints.saved}")
+        log_line(f"stopped by SIGTERM; {checkpoints.note}")
         sys.exit(128 + signal.SIGTERM)
 
 
@@ -273,4 +284,4 @@ def report_storage_errors(workdir: Path, checkpoints: Checkpoints) -> Iterator[N
             reason = f"{workdir} cannot be written to ({storage})"
         elif not (reason := memory_problem(error)):
             raise
-        raise UserError(f"{reason}; {checkpoints.saved}") from None
+        raise UserError(f"{reason}; {checkpoints.note}") from None

@@ -32,7 +32,7 @@ class Bootstrapped(NamedTuple):
     """A statistic, and its values in resamples of the classes."""
 
     value: float
-    resampled: Float[np.ndarray, " resample"]
+    draws: Float[np.ndarray, " resample"]
 
 
 class Estimate(NamedTuple):
@@ -96,7 +96,7 @@ def bootstrap(
 
     Example:
         a, b = bootstrap(mean_over_classes, accuracies_a[None, None], accuracies_b[None, None])
-        low, high = percentiles(difference(a, b).resampled)
+        low, high = percentiles(difference(a, b).draws)
     """
     samples = tuple(np.asarray(sample, np.float64) for sample in samples)
     complete = ~np.any([np.isnan(sample).any(axis=tuple(range(sample.ndim - 1))) for sample in samples], axis=0)
@@ -109,11 +109,11 @@ def _bootstrapped(statistic: Callable, content: bytes, shape: tuple[int, ...], s
     sample = np.frombuffer(content).reshape(shape)
     value = statistic(*sample)
     if shape[-1] > MANY_CLASSES or (statistic in EXACT and shape[-1] > 1):
-        resampled = _counted(statistic, sample, seed)
+        draws = _counted(statistic, sample, seed)
     else:
-        resampled = _taken(statistic, sample, seed, value)
-    resampled.setflags(write=False)
-    return Bootstrapped(float(value), resampled)
+        draws = _taken(statistic, sample, seed, value)
+    draws.setflags(write=False)
+    return Bootstrapped(float(value), draws)
 
 
 def _taken(
@@ -175,17 +175,17 @@ def _check_axes(
     sample: Float[np.ndarray, "variable *run class"],
     block: Int[np.ndarray, "resample class"],
     value: Float[np.ndarray, "..."] | float,
-    resampled: Float[np.ndarray, "..."] | float,
+    draws: Float[np.ndarray, "..."] | float,
 ) -> None:
     """Raise ValueError unless the statistic of the sample and of resamples of its classes are over runs and classes."""
-    if np.shape(value) or np.shape(resampled) != block.shape[:1]:
+    if np.shape(value) or np.shape(draws) != block.shape[:1]:
         raise ValueError(
             f"the statistic {statistic.__name__} returns {np.shape(value)} for variables [*run, class] and "
-            f"{np.shape(resampled)} for [*run, {len(block)} resamples, class]: it must reduce the axes of runs (first) and "
+            f"{np.shape(draws)} for [*run, {len(block)} resamples, class]: it must reduce the axes of runs (first) and "
             f"classes (last) only, to () and ({len(block)},)"
         )
     # With as many classes as resamples, shapes alone do not distinguish the axes.
-    if not np.isclose(resampled[0], statistic(*sample[..., block[0]]), equal_nan=True):
+    if not np.isclose(draws[0], statistic(*sample[..., block[0]]), equal_nan=True):
         raise ValueError(f"the statistic {statistic.__name__} of a resample depends on the other resamples")
 
 
@@ -196,8 +196,8 @@ def mean_over_parts(parts: Sequence[Bootstrapped]) -> Bootstrapped:
 
 def if_defined(statistic: Bootstrapped) -> Bootstrapped:
     """The statistic, undefined if it has no interval."""
-    if np.isnan(percentiles(statistic.resampled).low):
-        return Bootstrapped(np.nan, np.full_like(statistic.resampled, np.nan))
+    if np.isnan(percentiles(statistic.draws).low):
+        return Bootstrapped(np.nan, np.full_like(statistic.draws, np.nan))
     return statistic
 
 
@@ -227,7 +227,7 @@ def percentiles(values: Float[np.ndarray, " resample"]) -> Interval:
 def difference(a: Bootstrapped, b: Bootstrapped) -> Bootstrapped:
     """a − b, of two samples of one call of `bootstrap`."""
     with np.errstate(invalid="ignore"):  # f50 may be infinite in both
-        return Bootstrapped(a.value - b.value, a.resampled - b.resampled)
+        return Bootstrapped(a.value - b.value, a.draws - b.draws)
 
 
 def difference_of_estimates(a: Estimate, b: Estimate) -> Estimate:

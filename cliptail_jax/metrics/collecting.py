@@ -118,16 +118,16 @@ def spread(shares: ClassWeights, images: int, available: ImageCounts) -> ImageCo
 
     With the class frequency as shares, collection is in proportion to it; with ones, all classes get equally many.
     """
-    exhausted = available <= 0
+    is_empty = available <= 0
     exact = np.zeros(len(shares))
-    while not exhausted.all():
-        open_shares = np.where(exhausted, 0.0, shares)
-        open_shares = open_shares if open_shares.any() else np.where(exhausted, 0.0, 1.0)
-        exact = np.where(exhausted, available, (images - available[exhausted].sum()) * open_shares / open_shares.sum())
-        excess = ~exhausted & (exact > available)
+    while not is_empty.all():
+        open_shares = np.where(is_empty, 0.0, shares)
+        open_shares = open_shares if open_shares.any() else np.where(is_empty, 0.0, 1.0)
+        exact = np.where(is_empty, available, (images - available[is_empty].sum()) * open_shares / open_shares.sum())
+        excess = ~is_empty & (exact > available)
         if not excess.any():
             break
-        exhausted |= excess
+        is_empty |= excess
     counts = np.floor(exact + 1e-9).astype(np.int64)
     order = np.argsort(counts - exact, kind="stable")
     order = order[counts[order] < available[order]]

@@ -43,14 +43,14 @@ def rank_correlation(
 def mean_ranks(values: Num[np.ndarray, "... class"]) -> Float[np.ndarray, "... class"]:
     """Ranks from 1 along the last axis, where ties get their mean rank; scipy.stats, which has them, is slow to import."""
     order = np.argsort(values, axis=-1)
-    ordered = np.take_along_axis(values, order, axis=-1)
+    sorted_values = np.take_along_axis(values, order, axis=-1)
     is_first = np.ones(values.shape, bool)  # of equal values
-    is_first[..., 1:] = ordered[..., 1:] != ordered[..., :-1]
+    is_first[..., 1:] = sorted_values[..., 1:] != sorted_values[..., :-1]
     starts = np.flatnonzero(is_first)
     ties = np.diff(starts, append=values.size)
     ranks = np.empty(values.shape)
-    of_ties = starts % max(values.shape[-1], 1) + (ties + 1) / 2
-    np.put_along_axis(ranks, order, np.repeat(of_ties, ties).reshape(values.shape), axis=-1)
+    tie_ranks = starts % max(values.shape[-1], 1) + (ties + 1) / 2
+    np.put_along_axis(ranks, order, np.repeat(tie_ranks, ties).reshape(values.shape), axis=-1)
     return ranks
 
 

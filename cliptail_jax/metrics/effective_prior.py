@@ -69,7 +69,7 @@ def vocabulary_log_prior(
         return batch_log_prior(frequency, batch)
     rng, shares = np.random.default_rng(SEED), frequency / frequency.sum()
     weights = shares ** SAMPLING_EXPONENTS[sampling]
-    joined, absences = np.zeros(classes), np.zeros(classes)
+    presences, absences = np.zeros(classes), np.zeros(classes)
     for _ in range(math.ceil(DRAWS * classes / NUMBERS_AT_ONCE)):
         draws = min(DRAWS, NUMBERS_AT_ONCE // classes)
         is_absent = rng.multinomial(batch, shares, size=draws) == 0
@@ -78,10 +78,10 @@ def vocabulary_log_prior(
         order = np.concatenate([np.zeros((draws, 1)), np.sort(times, axis=1)], axis=1)  # order[k] is the k-th time
         kth, following = (order[np.arange(draws), np.minimum(places + i, classes)][:, None] for i in (0, 1))
         last = np.where(times <= kth, following, kth)  # the k-th time of the other classes
-        joined += np.where(is_absent & (places > 0)[:, None], -np.expm1(-weights * last), 0).sum(axis=0)
+        presences += np.where(is_absent & (places > 0)[:, None], -np.expm1(-weights * last), 0).sum(axis=0)
         absences += is_absent.sum(axis=0)
     present = presence(frequency, batch)
-    return log_prior(frequency) - np.log(present + (1 - present) * joined / np.maximum(absences, 1))
+    return log_prior(frequency) - np.log(present + (1 - present) * presences / np.maximum(absences, 1))
 
 
 def weights_log_prior(frequency: Int[np.ndarray, " class"], beta: float) -> Float[np.ndarray, " class"]:

@@ -50,7 +50,7 @@ def compare_at_equal_accuracy(measure: Measure, *groups: Sequence[Course]) -> li
     blocks = [np.arange(classes)[None], *resamples_of(classes)]  # the classes themselves are first
     parts = [_interpolated(measure, accuracies, variables, block) for block in blocks]
     values = [np.concatenate(blocks_of_group) for blocks_of_group in zip(*parts)]
-    return [if_defined(Bootstrapped(float(of_group[0]), of_group[1:])) for of_group in values]
+    return [if_defined(Bootstrapped(float(group[0]), group[1:])) for group in values]
 
 
 def _complete_classes(
@@ -95,15 +95,15 @@ def _interpolated(
     resamples: Int[np.ndarray, "resample class"],
 ) -> list[Float[np.ndarray, " resample"]]:
     """The measure of each group at the common accuracy, in each resample of the classes."""
-    interpolated = []
+    results = []
     for arrays, (start, share) in zip(variables, _common_positions(accuracies, resamples)):
         # The evaluation at the start does not matter, and need not exist, if the one at the end has just this accuracy.
         low, high = (
             _measured(measure, arrays, evaluations, resamples)
             for evaluations in (np.where(share == 1, -1, start), start + 1)
         )
-        interpolated.append(np.where(share == 1, high, low + share * (high - low)))
-    return interpolated
+        results.append(np.where(share == 1, high, low + share * (high - low)))
+    return results
 
 
 def _measured(

@@ -108,10 +108,10 @@ def has_maximum(frequency: Int[np.ndarray, " class"], correct: Counts, examples:
     logistic regression (Albert & Anderson, 1984, Biometrika 71), and the law depends on where the iteration stops.
     """
     informative = (frequency > 0) & (examples > 0)
-    of_right, of_wrong = (frequency[informative & (number > 0)] for number in (correct, examples - correct))
-    if not (of_right.size and of_wrong.size):
+    right_images, wrong_images = (frequency[informative & (number > 0)] for number in (correct, examples - correct))
+    if not (right_images.size and wrong_images.size):
         return False
-    return bool(of_wrong.max() > of_right.min() and of_right.max() > of_wrong.min())
+    return bool(wrong_images.max() > right_images.min() and right_images.max() > wrong_images.min())
 
 
 def mean_of_resamples(

@@ -201,7 +201,7 @@ def summarize(results: Results) -> dict[str, float | int | list[float]]:
             continue
         if measure.has_interval:
             (statistic,) = measure.compare([results])
-            summary[key], summary[f"{key}_interval"] = statistic.value, list(percentiles(statistic.resampled))
+            summary[key], summary[f"{key}_interval"] = statistic.value, list(percentiles(statistic.draws))
             if np.isinf(statistic.value):  # JSON has no infinity
                 summary[f"{key}_beyond"] = "<" if statistic.value < 0 else ">"
         else:

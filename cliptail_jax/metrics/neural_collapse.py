@@ -61,10 +61,10 @@ def neural_collapse(
             yield features[block].astype(np.float64), classes[block]
 
     means, similarity = _means_and_similarity(blocks(), sizes, features.shape[1])
-    centred = means - means.sum(axis=0) / len(present)
-    nc1 = _nc1(blocks(), means, centred) / len(labels)
+    offsets = means - means.sum(axis=0) / len(present)
+    nc1 = _nc1(blocks(), means, offsets) / len(labels)
     result = np.full((6, len(head)), np.nan)
-    result[:4, present] = [similarity, nc1, *_etf_deviation(centred)]
+    result[:4, present] = [similarity, nc1, *_etf_deviation(offsets)]
     result[4:] = _etf_deviation(head)
     return NeuralCollapse(*result)
 
@@ -90,18 +90,18 @@ def _means_and_similarity(
 
 
 def _nc1(
-    blocks: FeatureBlocks, means: Float[np.ndarray, "present dim"], centred: Float[np.ndarray, "present dim"]
+    blocks: FeatureBlocks, means: Float[np.ndarray, "present dim"], offsets: Float[np.ndarray, "present dim"]
 ) -> Float[np.ndarray, " present"]:
     """NC1 of each class times the number of samples."""
-    _, singular, directions = np.linalg.svd(centred, full_matrices=False)
+    _, singular, directions = np.linalg.svd(offsets, full_matrices=False)
     cutoff = means.shape[1] * np.finfo(np.float64).eps * singular.max() ** 2
     is_large = singular**2 > cutoff
     whiten = directions[is_large].T * (np.sqrt(len(means)) / singular[is_large])
 
     traces = np.zeros(len(means))
     for rows, row_classes in blocks:
-        whitened = (rows - means[row_classes]) @ whiten
-        traces += np.bincount(row_classes, np.einsum("ij,ij->i", whitened, whitened), minlength=len(means))
+        residuals = (rows - means[row_classes]) @ whiten
+        traces += np.bincount(row_classes, np.einsum("ij,ij->i", residuals, residuals), minlength=len(means))
     return traces
 
 

@@ -30,19 +30,19 @@ class SeedVariance(NamedTuple):
     """The variance of a statistic of one run, or one mirrored pair, between seeds.
 
     Attributes:
-        of_seeds: V_seeds, the variance between seeds.
-        of_both: V_both, the part of it that independent classes explain.
-        degrees: the degrees of freedom of `of_seeds`.
+        v_seeds: V_seeds, the variance between seeds.
+        v_both: V_both, the part of it that independent classes explain.
+        degrees: the degrees of freedom of `v_seeds`.
     """
 
-    of_seeds: float
-    of_both: float
+    v_seeds: float
+    v_both: float
     degrees: float
 
     @property
     def excess(self) -> float:
         """The variance of the effect that a seed has on all classes."""
-        return max(0.0, self.of_seeds - self.of_both)
+        return max(0.0, self.v_seeds - self.v_both)
 
 
 def seed_variance(seeds: Sequence[Bootstrapped]) -> SeedVariance | None:
@@ -56,12 +56,12 @@ def seed_variance(seeds: Sequence[Bootstrapped]) -> SeedVariance | None:
     """
     if len(seeds) < 2:
         return None
-    values, resampled = (np.array(column) for column in zip(*seeds))
-    finite = np.isfinite(resampled).all(axis=0)  # f50 is infinite where accuracy does not depend on frequency
+    values, draws = (np.array(column) for column in zip(*seeds))
+    finite = np.isfinite(draws).all(axis=0)  # f50 is infinite where accuracy does not depend on frequency
     if not np.isfinite(values).all() or not finite.any():
         return None
-    of_both = np.mean(np.var(resampled[:, finite] - values[:, None], axis=0, ddof=1))
-    return SeedVariance(float(np.var(values, ddof=1)), float(of_both), len(seeds) - 1)
+    v_both = np.mean(np.var(draws[:, finite] - values[:, None], axis=0, ddof=1))
+    return SeedVariance(float(np.var(values, ddof=1)), float(v_both), len(seeds) - 1)
 
 
 def pooled_variance(kinds: Mapping[str, SeedVariance], weights: Mapping[str, float]) -> SeedVariance | None:
@@ -91,40 +91,40 @@ def pooled_variance(kinds: Mapping[str, SeedVariance], weights: Mapping[str, flo
     moderated_variances = shrinkage * mean + (1 - shrinkage) * variances
     # The coefficients g_j in the sum of variances.
     coefficients = squares * (1 - shrinkage) + (np.sum(squares * shrinkage) + unknown_squares) * degrees / degrees.sum()
-    of_seeds = np.sum(squares * moderated_variances) + unknown_squares * mean
+    v_seeds = np.sum(squares * moderated_variances) + unknown_squares * mean
     denominator = np.sum((coefficients * moderated_variances) ** 2 / degrees)
-    of_both = np.sum(squares * both_variances) + unknown_squares * np.average(both_variances, weights=degrees)
-    return SeedVariance(float(of_seeds), float(of_both), float(of_seeds**2 / denominator) if denominator else np.inf)
+    v_both = np.sum(squares * both_variances) + unknown_squares * np.average(both_variances, weights=degrees)
+    return SeedVariance(float(v_seeds), float(v_both), float(v_seeds**2 / denominator) if denominator else np.inf)
 
 
-def mean_over_seeds(seeds: Sequence[Bootstrapped], pooled: SeedVariance | None = None) -> Estimate:
+def mean_over_seeds(seeds: Sequence[Bootstrapped], shared_variance: SeedVariance | None = None) -> Estimate:
     """The mean over seeds (or pairs of them) that were trained on the same classes, with its interval.
 
     The t distribution has the degrees of freedom of Satterthwaite (1946), 2 V² / var(e / P), with the variance of the
     estimate e = max(0, V_seeds − V_both) if V_seeds is proportional to χ². It has at least those of V_seeds, because a small
-    e with a large variance would have less than one. Without `pooled`, they are (P−1) (V / (e / P))². These are more, so with
-    few seeds the intervals are too short; but with two seeds the others would be twice as long.
+    e with a large variance would have less than one. Without `shared_variance`, they are (P−1) (V / (e / P))². These are
+    more, so with few seeds the intervals are too short; but with two seeds the others would be twice as long.
 
     Args:
         seeds: the statistic of each seed.
-        pooled: the variance between seeds; by default that of these seeds alone. Without it, the interval of one seed
-            does not cover other seeds.
+        shared_variance: the variance between seeds; by default that of these seeds alone. Without it, the interval of one
+            seed does not cover other seeds.
 
     Example:
         estimate = mean_over_seeds([bootstrap(mean_over_classes, a[None, None])[0] for a in accuracies_by_seed])
     """
-    values, resampled = (np.array(column) for column in zip(*seeds))
+    values, draws = (np.array(column) for column in zip(*seeds))
     with np.errstate(invalid="ignore"):  # a difference of f50 may be ∞ with one seed and −∞ with another
-        mean_resampled = resampled.mean(axis=0)
-    value, (low, high) = float(values.mean()), percentiles(mean_resampled)
-    variance = pooled or seed_variance(seeds)
+        mean_draws = draws.mean(axis=0)
+    value, (low, high) = float(values.mean()), percentiles(mean_draws)
+    variance = shared_variance or seed_variance(seeds)
     if not variance or not np.isfinite([value, low, high]).all():
         return Estimate(value, float(low), float(high))
     excess = variance.excess / len(seeds)
-    total = np.var(mean_resampled[np.isfinite(resampled).all(axis=0)]) + excess
-    if pooled:
-        excess_variance = variance_of_excess(pooled) / len(seeds) ** 2
-        degrees = max(2 * total**2 / excess_variance, pooled.degrees) if excess_variance else np.inf
+    total = np.var(mean_draws[np.isfinite(draws).all(axis=0)]) + excess
+    if shared_variance:
+        excess_variance = variance_of_excess(shared_variance) / len(seeds) ** 2
+        degrees = max(2 * total**2 / excess_variance, shared_variance.degrees) if excess_variance else np.inf
     else:
         degrees = variance.degrees * (total / excess) ** 2 if excess else np.inf
     normal = quantile(LEVEL, np.inf)
@@ -140,12 +140,12 @@ def variance_of_excess(variance: SeedVariance) -> float:
     """
     from scipy.special import chdtrc  # P(χ²_d > x)
 
-    of_seeds, of_both, d = variance
-    if not of_seeds or np.isinf(d):
+    v_seeds, v_both, d = variance
+    if not v_seeds or np.isinf(d):
         return 0.0
-    tails = [chdtrc(d + 2 * k, d * of_both / of_seeds) for k in range(3)]
-    mean = of_seeds * tails[1] - of_both * tails[0]
-    square = of_seeds**2 * (1 + 2 / d) * tails[2] - 2 * of_seeds * of_both * tails[1] + of_both**2 * tails[0]
+    tails = [chdtrc(d + 2 * k, d * v_both / v_seeds) for k in range(3)]
+    mean = v_seeds * tails[1] - v_both * tails[0]
+    square = v_seeds**2 * (1 + 2 / d) * tails[2] - 2 * v_seeds * v_both * tails[1] + v_both**2 * tails[0]
     return float(max(0.0, square - mean**2))
 
 
@@ -159,8 +159,8 @@ def logarithms(seeds: Sequence[Bootstrapped]) -> list[Bootstrapped]:
     return [Bootstrapped(*map(logarithm, statistic)) for statistic in seeds]
 
 
-def geometric_mean_over_seeds(seeds: Sequence[Bootstrapped], pooled: SeedVariance | None = None) -> Estimate:
-    """The geometric mean over seeds of positive numbers; `pooled` is the variance of their logarithms."""
-    mean = mean_over_seeds(logarithms(seeds), pooled)
+def geometric_mean_over_seeds(seeds: Sequence[Bootstrapped], shared_variance: SeedVariance | None = None) -> Estimate:
+    """The geometric mean over seeds of positive numbers; `shared_variance` is the variance of their logarithms."""
+    mean = mean_over_seeds(logarithms(seeds), shared_variance)
     value, low, high = (bound if bound == -np.inf else float(np.exp(bound)) for bound in mean[:3])
     return Estimate(value, low, high, mean.degrees)

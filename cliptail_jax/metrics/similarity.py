@@ -43,11 +43,11 @@ class ClassSimilarities:
         features, labels = unit(features[mask]), labels[mask]
         cosines = np.sum(features * self._head[labels], axis=1)
         for label in np.unique(labels):
-            of_class = labels == label
-            self._sum[label] += features[of_class].sum(axis=0)
-            self._self_cosines[label] += np.sum(features[of_class] ** 2)
+            is_class = labels == label
+            self._sum[label] += features[is_class].sum(axis=0)
+            self._self_cosines[label] += np.sum(features[is_class] ** 2)
             # The mean and the sum of squared deviations are updated as by Chan, Golub & LeVeque (1983).
-            n, m, new_cosines = self._images[label], np.sum(of_class), cosines[of_class]
+            n, m, new_cosines = self._images[label], np.sum(is_class), cosines[is_class]
             shift = new_cosines.mean() - self._mean[label]
             self._images[label] += m
             self._mean[label] += shift * m / (n + m)

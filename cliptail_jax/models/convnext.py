@@ -117,6 +117,6 @@ class ConvNeXt(nnx.Module):
         x = norm(convolution(images))
         for stage in self.trunk.stages:
             x = stage(x)
-        pooled = self.trunk.head.norm(x.mean((1, 2)))
+        features = self.trunk.head.norm(x.mean((1, 2)))
         (projection,) = self.head.values()
-        return projection(pooled).astype(jnp.float32)
+        return projection(features).astype(jnp.float32)

@@ -25,12 +25,12 @@ class EncoderKind:
     Attributes:
       shape: the class of its sizes.
       fields: for each key of config.json, the field of that class and the supported values.
-      fixed: the supported values of other keys that change the computation.
+      constants: the supported values of other keys that change the computation.
     """
 
     shape: Callable[..., Shape]
     fields: Mapping[str, tuple[str, Container]]
-    fixed: Mapping[str, Container]
+    constants: Mapping[str, Container]
 
 
 def _bert(counted_positions: bool) -> EncoderKind:
@@ -64,7 +64,7 @@ KINDS = {
             "encoder_attention_heads": ("heads", SIZE),
             "encoder_ffn_dim": ("inner", SIZE),
             "max_position_embeddings": ("max_context", SIZE),
-            "scale_embedding": ("scaled", FLAG),
+            "scale_embedding": ("scales_embeddings", FLAG),
             "pad_token_id": ("pad_id", TOKEN),
         },
         {"activation_function": ("relu",)},
@@ -77,7 +77,7 @@ def encoder_shape(encoder: Mapping[str, Any]) -> Shape:
     name = encoder.get("model_type")
     check_keys("config.json: ", {"model_type": name}, {"model_type": tuple(KINDS)})
     kind = KINDS[name]
-    values = {key: values for key, (_, values) in kind.fields.items()} | dict(kind.fixed)
+    values = {key: values for key, (_, values) in kind.fields.items()} | dict(kind.constants)
     check_keys("config.json: ", {key: encoder[key] for key in values if key in encoder}, values)
     if missing_keys := [key for key in kind.fields if key not in encoder]:
         raise UserError(f"the text encoder's config.json has no '{missing_keys[0]}'")

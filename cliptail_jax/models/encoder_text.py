@@ -65,13 +65,13 @@ class EncoderText(nnx.Module):
         dropout = Dropout(self.dropout, dropout_key) if self.dropout else Dropout()
         return self._pooled(self.transformer(tokens, valid, dropout), valid).astype(jnp.float32)
 
-    def project(self, pooled: Float[Array, "batch width"]) -> Float[Array, "batch output_dim"]:
+    def project(self, states: Float[Array, "batch width"]) -> Float[Array, "batch output_dim"]:
         """Unnormalized features of pooled states, in float32."""
         if self.projection_type == "mlp":
-            pooled = self.proj["2"](ACTIVATIONS["gelu"](self.proj["0"](pooled)))
+            states = self.proj["2"](ACTIVATIONS["gelu"](self.proj["0"](states)))
         elif self.projection_type == "linear":
-            pooled = self.proj(pooled)
-        return pooled.astype(jnp.float32)
+            states = self.proj(states)
+        return states.astype(jnp.float32)
 
     def _pooled(self, states: States, valid: Valid) -> Float[Array, "batch width"]:
         if self.pooler == "mean_pooler":

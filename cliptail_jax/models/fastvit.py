@@ -109,13 +109,13 @@ class MobileOneBlock(nnx.Module):
         dtype,
         rngs: nnx.Rngs,
     ):
-        shared = {"dtype": dtype, "rngs": rngs}
-        options = {"feature_group_count": inputs if depthwise else 1, "group_size": group_size, **shared}
+        setup = {"dtype": dtype, "rngs": rngs}
+        options = {"feature_group_count": inputs if depthwise else 1, "group_size": group_size, **setup}
         self.is_linear = is_linear
         self.conv_kxk = nnx.List([ConvNorm(inputs, outputs, size, stride, **options)])
         self.conv_scale = ConvNorm(inputs, outputs, 1, stride, **options) if has_scale and size > 1 else None
         self.identity = BatchNorm(inputs, group_size, dtype=dtype) if inputs == outputs and stride == 1 else None
-        self.se = SqueezeExcite(outputs, outputs // 16, **shared) if has_gates else nnx.identity
+        self.se = SqueezeExcite(outputs, outputs // 16, **setup) if has_gates else nnx.identity
 
     def __call__(self, x: Pixels, train: bool, mask: Mask | None) -> Grid:
         branches = (*self.conv_kxk, self.conv_scale, self.identity)
@@ -127,12 +127,12 @@ class LargeKernel(nnx.Module):
     """The sum of a depthwise 7×7 and a depthwise 3×3 convolution of stride 2, each with batch norm; then GELU."""
 
     def __init__(self, inputs: int, outputs: int, *, has_gates: bool, group_size: int, dtype, rngs: nnx.Rngs):
-        shared = {"dtype": dtype, "rngs": rngs}
-        options = {"feature_group_count": inputs, "group_size": group_size, **shared}
+        setup = {"dtype": dtype, "rngs": rngs}
+        options = {"feature_group_count": inputs, "group_size": group_size, **setup}
         self.large_conv = ConvNorm(inputs, outputs, 7, 2, **options)
         self.small_conv = ConvNorm(inputs, outputs, 3, 2, **options)
         width = max(8, int(outputs / 4 + 4) // 8 * 8)  # the multiple of 8 that is nearest to a quarter
-        self.se = SqueezeExcite(outputs, width, **shared) if has_gates else nnx.identity
+        self.se = SqueezeExcite(outputs, width, **setup) if has_gates else nnx.identity
 
     def __call__(self, x: Pixels, train: bool, mask: Mask | None) -> Grid:
         return gelu(self.se(self.large_conv(x, train, mask) + self.small_conv(x, train, mask)))
@@ -142,10 +142,10 @@ class ConvMlp(nnx.Module):
     """A depthwise 7×7 convolution with batch norm, and two linear layers of each pixel with GELU between them."""
 
     def __init__(self, width: int, inner: int, *, group_size: int, dtype, rngs: nnx.Rngs):
-        shared = {"kernel_init": normal(0.02), "bias_init": zeros, "dtype": dtype, "rngs": rngs}
-        self.conv = ConvNorm(width, width, 7, feature_group_count=width, group_size=group_size, **shared)
-        self.fc1 = conv(width, inner, 1, use_bias=True, **shared)
-        self.fc2 = conv(inner, width, 1, use_bias=True, **shared)
+        options = {"kernel_init": normal(0.02), "bias_init": zeros, "dtype": dtype, "rngs": rngs}
+        self.conv = ConvNorm(width, width, 7, feature_group_count=width, group_size=group_size, **options)
+        self.fc1 = conv(width, inner, 1, use_bias=True, **options)
+        self.fc2 = conv(inner, width, 1, use_bias=True, **options)
 
     def __call__(self, x: Pixels, train: bool, mask: Mask | None) -> Pixels:
         return self.fc2(gelu(self.fc1(self.conv(x, train, mask))))
@@ -187,11 +187,11 @@ class AttentionBlock(RematBlock):
     """Attention, preceded by a norm, and an MLP, each added to its input."""
 
     def __init__(self, width: int, inner: int, *, is_large: bool, group_size: int, dtype, rngs: nnx.Rngs):
-        shared = {"dtype": dtype, "rngs": rngs}
-        self.norm = layer_norm(width, **shared) if is_large else BatchNorm(width, group_size, dtype=dtype)
-        self.token_mixer = QkvAttention(width, width // HEAD_WIDTH, qkv_bias=False, **shared)
+        setup = {"dtype": dtype, "rngs": rngs}
+        self.norm = layer_norm(width, **setup) if is_large else BatchNorm(width, group_size, dtype=dtype)
+        self.token_mixer = QkvAttention(width, width // HEAD_WIDTH, qkv_bias=False, **setup)
         self.layer_scale_1 = layer_scale(width, dtype=dtype)
-        self.mlp = ConvMlp(width, inner, group_size=group_size, **shared)
+        self.mlp = ConvMlp(width, inner, group_size=group_size, **setup)
         self.layer_scale_2 = layer_scale(width, dtype=dtype)
 
     def forward(self, x: Pixels, *, train: bool, mask: Mask | None) -> Pixels:
@@ -210,8 +210,8 @@ class FastViTStage(nnx.Module):
     """
 
     def __init__(self, index: int, size: FastViTSize, *, group_size: int, dtype, rngs: nnx.Rngs):
-        shared = {"dtype": dtype, "rngs": rngs}
-        options = {"group_size": group_size, **shared}
+        setup = {"dtype": dtype, "rngs": rngs}
+        options = {"group_size": group_size, **setup}
         width = size.width * 2**index
         inner = width * (4 if size.is_large else 3)
         if index:
@@ -221,7 +221,7 @@ class FastViTStage(nnx.Module):
         else:
             self.downsample = None
         if index >= ATTENTION_FROM:
-            position = conv(width, width, 7, padding=3, feature_group_count=width, use_bias=True, **shared)
+            position = conv(width, width, 7, padding=3, feature_group_count=width, use_bias=True, **setup)
             self.pos_emb = nnx.Dict(pos_enc=position)
         else:
             self.pos_emb = None
@@ -251,8 +251,8 @@ class FastViT(nnx.Module):
     """
 
     def __init__(self, size: FastViTSize, output_dim: int, *, group_size: int = 0, dtype=jnp.float32, rngs: nnx.Rngs):
-        shared = {"dtype": dtype, "rngs": rngs}
-        options = {"group_size": group_size, **shared}
+        setup = {"dtype": dtype, "rngs": rngs}
+        options = {"group_size": group_size, **setup}
         stem_options = {"has_scale": not size.is_large, **options}
         width, last_width = size.width, size.width * 2 ** (len(size.depths) - 1)
         stem = [
@@ -264,7 +264,7 @@ class FastViT(nnx.Module):
             stem=nnx.List(stem),
             stages=nnx.List(FastViTStage(index, size, **options) for index in range(len(size.depths))),
             final_conv=MobileOneBlock(last_width, 2 * last_width, 3, depthwise=True, has_gates=True, **options),
-            head=nnx.Dict(fc=normal_linear(2 * last_width, output_dim, **shared)),
+            head=nnx.Dict(fc=normal_linear(2 * last_width, output_dim, **setup)),
         )
 
     def __call__(self, images: Images, train: bool = False, mask: Mask | None = None) -> Features:

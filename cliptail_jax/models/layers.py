@@ -115,9 +115,9 @@ class BatchNorm(nnx.Module):
             return self._normalize_by_batch(x, mask)
         return self._normalize(x.astype(jnp.float32) - self.mean[...], self.var[...])
 
-    def _normalize(self, centered: Array, var: Array) -> Array:
+    def _normalize(self, offsets: Array, var: Array) -> Array:
         factor = jax.lax.rsqrt(var + EPSILON) * self.scale[...]
-        return (centered * factor + self.bias[...]).astype(self.dtype)
+        return (offsets * factor + self.bias[...]).astype(self.dtype)
 
     def _normalize_by_batch(self, x: Array, mask: Array | None) -> Array:
         batch, height, width, channels = x.shape
@@ -133,15 +133,15 @@ class BatchNorm(nnx.Module):
         # Both sums in one pass, and over devices in one all-reduce. The running mean is near the mean, so the square of
         # their difference is far below the variance, and subtracting it loses no digits.
         shift = jax.lax.stop_gradient(self.mean[...])
-        centered = groups - shift
+        offsets = groups - shift
         # A group without valid examples has count 0 and sums 0; its statistics are excluded from the averages below.
-        mean = total(centered) / jnp.maximum(count, 1)[:, None]
-        squares = total(jnp.square(centered)) / jnp.maximum(count, 1)[:, None]
+        mean = total(offsets) / jnp.maximum(count, 1)[:, None]
+        squares = total(jnp.square(offsets)) / jnp.maximum(count, 1)[:, None]
         var = jnp.maximum(squares - jnp.square(mean), 0)
         unbiased_var = var * (count / jnp.maximum(count - 1, 1))[:, None]
         update_average(self.mean, shift + mean, count > 0)
         update_average(self.var, unbiased_var, count > 0)
-        return self._normalize(centered - per_group(mean), per_group(var)).reshape(x.shape)
+        return self._normalize(offsets - per_group(mean), per_group(var)).reshape(x.shape)
 
 
 def per_group(statistic: Float[Array, "groups channels"]) -> Float[Array, "groups 1 1 1 channels"]:

@@ -26,7 +26,7 @@ from cliptail_jax.models.transformer import CONFIGURATION, head_width
 class M2M100Shape:
     """The sizes of an encoder.
 
-    With `scaled`, token embeddings are multiplied by the root of the width. Positions are those of tokens other than
+    With `scales_embeddings`, token embeddings are multiplied by the root of the width. Positions are those of tokens other than
     padding, from pad_id + 1.
     """
 
@@ -36,7 +36,7 @@ class M2M100Shape:
     heads: int
     inner: int
     max_context: int
-    scaled: bool = True
+    scales_embeddings: bool = True
     pad_id: int = 1
 
     def encoder(self, **options) -> "M2M100":
@@ -90,7 +90,7 @@ class M2M100(nnx.Module):
 
     def __init__(self, shape: M2M100Shape, *, with_pooler: bool = False, dtype, rngs: nnx.Rngs):
         options = {"dtype": dtype, "rngs": rngs}
-        self.scale = math.sqrt(shape.width) if shape.scaled else 1.0
+        self.scale = math.sqrt(shape.width) if shape.scales_embeddings else 1.0
         self.pad_id = shape.pad_id
         self.embed_tokens = nnx.Embed(shape.vocab_size, shape.width, embedding_init=normal(0.02), **options)
         self.layers = nnx.List(M2M100Layer(shape, **options) for _ in range(shape.layers))

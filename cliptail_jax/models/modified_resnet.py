@@ -119,12 +119,12 @@ class ModifiedResNet(nnx.Module):
         dtype=jnp.float32,
         rngs: nnx.Rngs,
     ):
-        shared = {"pytorch_init": pytorch_init, "dtype": dtype, "rngs": rngs}
+        options = {"pytorch_init": pytorch_init, "dtype": dtype, "rngs": rngs}
         half = width // 2
 
         def stage(inputs: int, planes: int, blocks: int, stride: int) -> nnx.List:
             shape = [(inputs, planes, stride)] + [(planes * EXPANSION, planes, 1)] * (blocks - 1)
-            return nnx.List([Bottleneck(*s, group_size=group_size, **shared) for s in shape])
+            return nnx.List([Bottleneck(*s, group_size=group_size, **options) for s in shape])
 
         self.conv1 = conv(3, half, 3, stride=2, padding=1, dtype=dtype, rngs=rngs)
         self.bn1 = BatchNorm(half, group_size, dtype=dtype)
@@ -137,7 +137,7 @@ class ModifiedResNet(nnx.Module):
         self.layer3 = stage(8 * width, 4 * width, layers[2], 2)
         self.layer4 = stage(16 * width, 8 * width, layers[3], 2)
         pool = (image_size // STRIDE, 32 * width, heads, output_dim)
-        self.attnpool = AttentionPool2d(*pool, resampling=resampling, **shared)
+        self.attnpool = AttentionPool2d(*pool, resampling=resampling, **options)
 
     def __call__(self, images: Images, train: bool = False, mask: Mask | None = None) -> Features:
         """Unnormalized features; in training, examples whose `mask` is False are excluded from the batch statistics."""

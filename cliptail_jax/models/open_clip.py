@@ -149,13 +149,13 @@ def check_model(model_cfg: Mapping[str, Any]) -> None:
     check_keys("text_cfg.", model_cfg["text_cfg"], TEXT)
 
 
-def check_keys(prefix: str, config: Mapping[str, Any], supported: Mapping[str, Any]) -> None:
-    """Raise UserError for the first key that is not in `supported`, or whose value is not among the supported ones."""
+def check_keys(prefix: str, config: Mapping[str, Any], choices: Mapping[str, Any]) -> None:
+    """Raise UserError for the first key that is not in `choices`, or whose value is not among the supported ones."""
     for key, value in config.items():
-        if key not in supported:
+        if key not in choices:
             raise UserError(f"the model's configuration has {prefix + key[:50]!r}, which is not supported")
-        if value not in supported[key]:
-            setting, values = f"{prefix}{key}={json.dumps(value)[:100]}", supported[key]
+        if value not in choices[key]:
+            setting, values = f"{prefix}{key}={json.dumps(value)[:100]}", choices[key]
             if isinstance(values, Kind):
                 raise UserError(f"the model's configuration has {setting}; it takes {values.text}")
             values = ", ".join(json.dumps(value) for value in values)

@@ -109,5 +109,5 @@ class AttentionPool(nnx.Module):
     def __call__(self, x: States) -> Float[Array, "batch width"]:
         query = self.q(jnp.broadcast_to(self.latent[...].astype(self.dtype), (len(x), 1, x.shape[2])))
         key, value = jnp.split(self.kv(x), 2, axis=-1)
-        pooled = self.proj(attend(query, key, value, self.heads))[:, 0]
-        return pooled + self.mlp(self.norm(pooled))
+        features = self.proj(attend(query, key, value, self.heads))[:, 0]
+        return features + self.mlp(self.norm(features))

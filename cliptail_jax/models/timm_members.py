@@ -18,8 +18,8 @@ _PE_CORE = partial(TimmMember, epsilon=1e-5, norm_before=True, pool="map", pool_
 
 def _siglips(start: str, sides: tuple[int, ...], *sizes: int, **options) -> dict[str, TimmMember]:
     """SigLIP's members that differ in the size of the images alone. `start` is that of their names."""
-    shared = {"class_token": False, "pool": "map", "projection": False, **options}
-    return {f"{start}_{side}": TimmMember(side, *sizes, **shared) for side in sides}
+    options = {"class_token": False, "pool": "map", "projection": False, **options}
+    return {f"{start}_{side}": TimmMember(side, *sizes, **options) for side in sides}
 
 
 def _rotary_with_token(side: int) -> Rotary:

@@ -93,21 +93,21 @@ class VisionTransformer(nnx.Module):
     ):
         init = normal(width**-0.5)
         tokens = (image_size // patch_size) ** 2 + 1
-        shared = {"dtype": dtype, "rngs": rngs}
+        setup = {"dtype": dtype, "rngs": rngs}
         self.dtype = dtype
         self.pool = pool
         self.norm_after_pool = norm_after_pool
         self.resampling = resampling
-        self.conv1 = conv(3, width, patch_size, stride=patch_size, **shared)
+        self.conv1 = conv(3, width, patch_size, stride=patch_size, **setup)
         self.class_embedding = nnx.Param(init(rngs.params(), (width,)))
         self.positional_embedding = nnx.Param(init(rngs.params(), (tokens, width)))
-        self.ln_pre = layer_norm(width, epsilon=epsilon, **shared) if norm_before else nnx.identity
-        options = {"mlp_ratio": mlp_ratio, "epsilon": epsilon, "layer_scale": layer_scale, **shared}
+        self.ln_pre = layer_norm(width, epsilon=epsilon, **setup) if norm_before else nnx.identity
+        options = {"mlp_ratio": mlp_ratio, "epsilon": epsilon, "layer_scale": layer_scale, **setup}
         options["init"] = pytorch_init(width, mlp_ratio)
         self.transformer = Transformer(width, layers, heads, activation, causal=False, **options)
-        self.attn_pool = AttentionalPooler(output_dim, width, *attention_pool, **shared) if attention_pool else None
+        self.attn_pool = AttentionalPooler(output_dim, width, *attention_pool, **setup) if attention_pool else None
         pooled_width = output_dim if attention_pool else width
-        self.ln_post = layer_norm(pooled_width, epsilon=epsilon, **shared)
+        self.ln_post = layer_norm(pooled_width, epsilon=epsilon, **setup)
         self.proj = nnx.Param(init(rngs.params(), (pooled_width, output_dim)))
 
     def __call__(self, images: Images, train: bool = False, mask: Mask | None = None) -> Features:

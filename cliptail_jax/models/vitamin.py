@@ -65,8 +65,8 @@ def convolution(inputs: int, outputs: int, size: int = 1, *, groups: int = 1, **
     1502.01852, section 2.2).
     """
     init = normal((2 * groups / (outputs * size * size)) ** 0.5)
-    shared = {"feature_group_count": groups, "use_bias": True, "kernel_init": init, "bias_init": zeros}
-    return conv(inputs, outputs, size, padding=size // 2, **shared | options)
+    defaults = {"feature_group_count": groups, "use_bias": True, "kernel_init": init, "bias_init": zeros}
+    return conv(inputs, outputs, size, padding=size // 2, **defaults | options)
 
 
 class Downsample(nnx.Module):
@@ -84,13 +84,13 @@ class ConvBlock(RematBlock):
     """Layer norm, a 1×1, a depthwise 3×3 and a 1×1 convolution, added to the input; the first of a stage has stride 2."""
 
     def __init__(self, inputs: int, width: int, stride: int, *, dtype, rngs: nnx.Rngs):
-        shared = {"dtype": dtype, "rngs": rngs}
+        setup = {"dtype": dtype, "rngs": rngs}
         inner = EXPANSION * width
-        self.shortcut = Downsample(inputs, width, **shared) if stride == 2 else nnx.identity
-        self.pre_norm = layer_norm(inputs, epsilon=EPSILON, **shared)
-        self.conv1_1x1 = convolution(inputs, inner, **shared)
-        self.conv2_kxk = convolution(inner, inner, 3, stride=stride, groups=inner, **shared)
-        self.conv3_1x1 = convolution(inner, width, **shared)
+        self.shortcut = Downsample(inputs, width, **setup) if stride == 2 else nnx.identity
+        self.pre_norm = layer_norm(inputs, epsilon=EPSILON, **setup)
+        self.conv1_1x1 = convolution(inputs, inner, **setup)
+        self.conv2_kxk = convolution(inner, inner, 3, stride=stride, groups=inner, **setup)
+        self.conv3_1x1 = convolution(inner, width, **setup)
 
     def forward(self, x: Pixels) -> Grid:
         y = gelu(self.conv1_1x1(self.pre_norm(x)))
@@ -104,11 +104,11 @@ class GatedMlp(nnx.Module):
     """
 
     def __init__(self, shape: BlockShape, *, dtype, rngs: nnx.Rngs):
-        shared = {"dtype": dtype, "rngs": rngs}
-        self.norm = layer_norm(shape.width, epsilon=shape.epsilon, **shared)
-        self.w0 = normal_linear(shape.width, shape.inner, **shared)
-        self.w1 = normal_linear(shape.width, shape.inner, **shared)
-        self.w2 = normal_linear(shape.inner, shape.width, shape.output_std, **shared)
+        setup = {"dtype": dtype, "rngs": rngs}
+        self.norm = layer_norm(shape.width, epsilon=shape.epsilon, **setup)
+        self.w0 = normal_linear(shape.width, shape.inner, **setup)
+        self.w1 = normal_linear(shape.width, shape.inner, **setup)
+        self.w2 = normal_linear(shape.inner, shape.width, shape.output_std, **setup)
 
     def __call__(self, x: States) -> States:
         x = self.norm(x)
@@ -117,21 +117,21 @@ class GatedMlp(nnx.Module):
 
 def backbone(widths: tuple[int, int, int], *, dtype, rngs: nnx.Rngs) -> nnx.Dict:
     """The layers that turn an image into a grid of 1/16 of its sides: a stem, two stages, and a convolution of stride 2."""
-    shared = {"dtype": dtype, "rngs": rngs}
+    setup = {"dtype": dtype, "rngs": rngs}
     narrow, middle, wide = widths
     stem = nnx.Dict(
-        conv1=convolution(3, narrow, 3, stride=2, **shared),
-        norm1=layer_norm(narrow, epsilon=EPSILON, **shared),
-        conv2=convolution(narrow, narrow, 3, **shared),
+        conv1=convolution(3, narrow, 3, stride=2, **setup),
+        norm1=layer_norm(narrow, epsilon=EPSILON, **setup),
+        conv2=convolution(narrow, narrow, 3, **setup),
     )
     stages = nnx.List(
-        nnx.List(ConvBlock(inputs if i == 0 else width, width, 2 if i == 0 else 1, **shared) for i in range(depth))
+        nnx.List(ConvBlock(inputs if i == 0 else width, width, 2 if i == 0 else 1, **setup) for i in range(depth))
         for inputs, width, depth in ((narrow, narrow, DEPTHS[0]), (narrow, middle, DEPTHS[1]))
     )
     # timm leaves this one convolution its default initialization.
     pool = nnx.Dict(
-        norm=layer_norm(middle, epsilon=EPSILON, **shared),
-        proj=conv(middle, wide, 3, stride=2, padding=1, use_bias=True, **shared),
+        norm=layer_norm(middle, epsilon=EPSILON, **setup),
+        proj=conv(middle, wide, 3, stride=2, padding=1, use_bias=True, **setup),
     )
     return nnx.Dict(stem=stem, stages=stages, pool=pool)
 
@@ -152,19 +152,19 @@ class ViTamin(nnx.Module):
         dtype=jnp.float32,
         rngs: nnx.Rngs,
     ):
-        shared = {"dtype": dtype, "rngs": rngs}
+        setup = {"dtype": dtype, "rngs": rngs}
         width = size.widths[-1]
         shape = BlockShape(width, size.heads, MLP_RATIO * width, EPSILON)
         self.dtype = dtype
         self.trunk = nnx.Dict(
-            patch_embed=nnx.Dict(backbone=backbone(size.widths, **shared)),
-            blocks=nnx.List(Block(shape, make_mlp=GatedMlp, **shared) for _ in range(size.layers)),
-            fc_norm=layer_norm(width, epsilon=EPSILON, **shared),
+            patch_embed=nnx.Dict(backbone=backbone(size.widths, **setup)),
+            blocks=nnx.List(Block(shape, make_mlp=GatedMlp, **setup) for _ in range(size.layers)),
+            fc_norm=layer_norm(width, epsilon=EPSILON, **setup),
         )
         self.has_positions = size.image_size is not None
         if self.has_positions:
             self.trunk.pos_embed = nnx.Param(normal(0.02)(rngs.params(), (1, (image_size // STRIDE) ** 2, width)))
-        self.head = nnx.Dict(proj=linear(width, output_dim, use_bias=projection_bias, **shared))
+        self.head = nnx.Dict(proj=linear(width, output_dim, use_bias=projection_bias, **setup))
 
     def __call__(self, images: Images, train: bool = False, mask: Mask | None = None) -> Features:
         """Unnormalized features. `train` and `mask`, which all image towers accept, have no effect."""

@@ -47,12 +47,12 @@ def architecture(name: str) -> dict[str, Any]:
     return named_architecture(name)
 
 
-def towers(name: str, pretrained: str, quick_gelu: bool, size: int, text_only: bool) -> Fields:
+def towers(name: str, source: str, quick_gelu: bool, size: int, text_only: bool) -> Fields:
     """The fields of the two towers.
 
     Args:
         name: open_clip's name of the model.
-        pretrained: the value of open_clip's flag; '' for random weights.
+        source: the value of open_clip's flag; '' for random weights.
         quick_gelu: whether this activation is forced.
         size: the side of the images in pixels; 0 for that of the architecture.
         text_only: whether the pre-trained weights are for the text tower alone.
@@ -72,7 +72,7 @@ def towers(name: str, pretrained: str, quick_gelu: bool, size: int, text_only: b
         fields["model.image.heads"] = vision_cfg["width"] * 32 // vision_cfg.get("head_width", 64)
     else:
         fields["model.image.name"] = name
-    weights = find_weights(name, pretrained) if pretrained else ""
+    weights = find_weights(name, source) if source else ""
     if weights and not text_only:
         fields["image.init"] = weights
     if encoder := text_cfg.get("hf_model_name"):
@@ -111,29 +111,29 @@ def published_weights() -> dict[str, str]:
     return further | {model.name: model.repository for model in published_models()}
 
 
-def find_weights(name: str, pretrained: str) -> str:
+def find_weights(name: str, source: str) -> str:
     """The value of `image.init` for the weights that --pretrained names. Raises UserError if there are none."""
-    if pretrained.startswith(PREFIX):
-        return pretrained
-    if "/" in pretrained or Path(pretrained).suffix:
-        if Path(pretrained).suffix not in ("", ".safetensors"):
+    if source.startswith(PREFIX):
+        return source
+    if "/" in source or Path(source).suffix:
+        if Path(source).suffix not in ("", ".safetensors"):
             raise UserError(
-                f"--pretrained {pretrained} is a PyTorch checkpoint, which may run any program: convert it by "
+                f"--pretrained {source} is a PyTorch checkpoint, which may run any program: convert it by "
                 "scripts/convert_pytorch_weights.py, and give the folder"
             )
-        return pretrained
+        return source
     repositories = published_weights()
-    if f"{name}/{pretrained}" in repositories:
-        return repositories[f"{name}/{pretrained}"]
+    if f"{name}/{source}" in repositories:
+        return repositories[f"{name}/{source}"]
     tags = [model.partition("/")[2] for model in repositories if model.partition("/")[0] == name]
     tags_text = f"it has {', '.join(tags)}" if tags else "it has none here"
     raise UserError(
-        f"--pretrained {pretrained} is no tag of {name}{did_you_mean(pretrained, tags)}: {tags_text}, or give hf-hub:OWNER/NAME or a "
+        f"--pretrained {source} is no tag of {name}{did_you_mean(source, tags)}: {tags_text}, or give hf-hub:OWNER/NAME or a "
         "folder"
     )
 
 
-def locked_image(name: str, unlocked: int, statistics: bool) -> Fields:
+def locked_image(name: str, number: int, statistics: bool) -> Fields:
     """The fields of --lock-image with its number of unlocked groups.
 
     `statistics` is whether the statistics of batch norm are frozen.
@@ -144,31 +144,31 @@ def locked_image(name: str, unlocked: int, statistics: bool) -> Fields:
         raise UserError(
             "--lock-image freezes the running statistics of batch norm, too: add --lock-image-freeze-bn-stats"
         )
-    if not unlocked:
+    if not number:
         return {"image.freeze": True}
     if vision_cfg.get("timm_model_name"):
         raise UserError(f"--lock-image-unlocked-groups: {name} can only be locked as a whole")
-    return {"freeze": tuple(frozen_parts("--lock-image-unlocked-groups", list(image_groups(vision_cfg)), unlocked))}
+    return {"freeze": tuple(frozen_parts("--lock-image-unlocked-groups", list(image_groups(vision_cfg)), number))}
 
 
-def locked_text(name: str, unlocked: int, norms: bool) -> Fields:
+def locked_text(name: str, number: int, norms: bool) -> Fields:
     """The fields of --lock-text with its number of unlocked layers.
 
     `norms` is whether the layer norms of encoders are frozen.
     """
     text_cfg = architecture(name)["text_cfg"]
     encoder = text_cfg.get("hf_model_name")
-    if not unlocked and (norms or not encoder):
+    if not number and (norms or not encoder):
         return {"text.freeze": True}
     groups = encoder_groups(named_encoder(encoder), norms) if encoder else text_groups(text_cfg)
-    return {"freeze": tuple(frozen_parts("--lock-text-unlocked-layers", list(groups), unlocked))}
+    return {"freeze": tuple(frozen_parts("--lock-text-unlocked-layers", list(groups), number))}
 
 
-def frozen_parts(flag: str, groups: list[list[str]], unlocked: int) -> list[str]:
-    """The parts of all groups except for the last `unlocked` ones."""
-    if not 0 <= unlocked <= len(groups):
-        raise UserError(f"{flag} is {unlocked}; the tower has {len(groups)} groups")
-    return [part for group in groups[: len(groups) - unlocked] for part in group]
+def frozen_parts(flag: str, groups: list[list[str]], number: int) -> list[str]:
+    """The parts of all groups except for the last `number` ones."""
+    if not 0 <= number <= len(groups):
+        raise UserError(f"{flag} is {number}; the tower has {len(groups)} groups")
+    return [part for group in groups[: len(groups) - number] for part in group]
 
 
 def image_groups(vision_cfg: Mapping[str, Any]) -> Iterator[list[str]]:

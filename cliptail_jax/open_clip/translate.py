@@ -88,22 +88,22 @@ def translate(line: CommandLine, devices: int, data_dir: str = "", tokenizer: st
     fields |= step_fields(line, devices, bool(known_data), notes)
     fields |= optimizer_fields(values, bool(known_data), notes)
     config.update_from_flattened_dict(fields)
-    typed = typed_config(config)
-    check_image_tower(typed)
+    sections = typed_config(config)
+    check_image_tower(sections)
     samples = values["train_num_samples"] or 0
     has_shards = (
         not known_data and data.kind_of("train_data", values["train_data"], values["dataset_type"]) == data.SHARDS
     )
     min_samples = samples if has_shards and not values["dataset_resampled"] else 0
     sets = (train, *held_out) if train else held_out
-    return Translation(typed, sets, min_samples, f"{values['logs'].rstrip('/')}/{run_name(values)}", tuple(notes))
+    return Translation(sections, sets, min_samples, f"{values['logs'].rstrip('/')}/{run_name(values)}", tuple(notes))
 
 
 def check_alone(values: Mapping[str, Any]) -> None:
     """Raise UserError for a value of a flag that is not supported."""
-    for key, supported in SUPPORTED_VALUES.items():
-        if values[key] not in supported:
-            raise UserError(f"--{key.replace('_', '-')} {values[key]} is not supported: it is {supported[-1]} here")
+    for key, values_here in SUPPORTED_VALUES.items():
+        if values[key] not in values_here:
+            raise UserError(f"--{key.replace('_', '-')} {values[key]} is not supported: it is {values_here[-1]} here")
     if values["logs"].lower() in ("", "none"):
         raise UserError("--logs is the folder of the run's directory, which is needed here: name one")
     if values["resume"] not in (None, "latest"):
@@ -152,11 +152,11 @@ def evaluation_fields(values: Mapping[str, Any], sets: Sequence[data.Set], from_
 
 def tower_fields(values: Mapping[str, Any], notes: list[str]) -> Fields:
     """The fields of the towers: their sizes, initial weights and frozen parts."""
-    name, pretrained, text_only = values["model"], values["pretrained"] or "", bool(values["partial_load"])
+    name, source, text_only = values["model"], values["pretrained"] or "", bool(values["partial_load"])
     size = set(values["force_image_size"] or [0])
     if len(size) > 1:
         raise UserError(f"--force-image-size {' '.join(map(str, values['force_image_size']))}: images are square")
-    fields = models.towers(name, pretrained, values["force_quick_gelu"], size.pop(), text_only)
+    fields = models.towers(name, source, values["force_quick_gelu"], size.pop(), text_only)
     model_cfg = models.architecture(name)
     if rate := model_cfg["vision_cfg"].get("timm_drop_path"):
         notes.append(f"--model: open_clip drops blocks of its image tower at random ({rate}); here all are used")
@@ -165,7 +165,7 @@ def tower_fields(values: Mapping[str, Any], notes: list[str]) -> Fields:
     fields["objective"] = "sigmoid" if values["siglip"] else "contrastive"
     if length := values["force_context_length"]:
         max_length = model_cfg["text_cfg"].get("context_length", CONTEXT_LENGTH)
-        if pretrained and "text.dropout" not in fields and length != max_length:
+        if source and "text.dropout" not in fields and length != max_length:
             raise UserError(
                 f"--force-context-length {length} is not supported with --pretrained: the weights are for {max_length} tokens"
             )
@@ -186,10 +186,10 @@ def tower_fields(values: Mapping[str, Any], notes: list[str]) -> Fields:
         notes.append("--precision amp: bfloat16 in place of float16, which needs a scaled loss")
     if values["siglip"]:
         notes.append("--siglip: the logit scale has no upper limit, as in the paper; open_clip's is 100")
-    if pretrained and not text_only:
+    if source and not text_only:
         start = "10, with a bias of -10," if values["siglip"] else "1/0.07,"
         notes.append(f"--pretrained: the logit scale starts at {start} and not at that of the weights")
-    if pretrained and values["force_quick_gelu"]:
+    if source and values["force_quick_gelu"]:
         notes.append("--force-quick-gelu: a tower with weights has the activation that they were trained with")
     if values["lock_text"] and "text.dropout" in fields:
         notes.append("--lock-text: the projection after the encoder is trained, since no weights fill it")
@@ -235,17 +235,17 @@ def tokenizer_fields(values: Mapping[str, Any], has_weights: bool, tokenizer: st
 def step_fields(line: CommandLine, devices: int, from_study: bool, notes: list[str]) -> Fields:
     """The fields of batches, of the length of the training, and of logs."""
     values = line.values
-    device_batch, accumulated = values["batch_size"], values["accum_freq"]
+    device_batch, accumulation = values["batch_size"], values["accum_freq"]
     fields: Fields = {
         "seed": values["seed"],
-        "batch_size": device_batch * devices * accumulated,
-        "accumulate_steps": accumulated,
+        "batch_size": device_batch * devices * accumulation,
+        "accumulate_steps": accumulation,
         "total_epochs": values["epochs"],
         "batch_norm.group_size": statistics_group(values, devices),
     }
-    parts = f" x {accumulated}" if accumulated > 1 else ""
+    parts = f" x {accumulation}" if accumulation > 1 else ""
     notes.append(f"batch_size={fields['batch_size']}: {device_batch} x {devices} devices{parts}")
-    if accumulated > 1:
+    if accumulation > 1:
         notes.append(
             "--accum-freq: the gradient of the logit scale is that of the batch; open_clip adds it once for each part"
         )

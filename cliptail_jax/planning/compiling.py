@@ -76,9 +76,9 @@ def plan_step(objective: Objective, topology: Topology, versions: Mapping[str, s
     batch = jax.tree.map(lambda x: on_all_chips(mesh, (config.batch_size, *x.shape[1:]), x.dtype), sample)
     step = jit_train_step(make_train_step(objective, graphdef, optimizer, mesh), mesh, shardings)
     with with_cudnn():
-        traced = step.trace(state, batch)
+        trace = step.trace(state, batch)
     parts = state.trainable, state.frozen, state.batch_stats
-    return _plan(objective, traced, topology, versions, state, parts, objective.total_steps, config.batch_size)
+    return _plan(objective, trace, topology, versions, state, parts, objective.total_steps, config.batch_size)
 
 
 def plan_evaluation(objective: Objective, topology: Topology, versions: Mapping[str, str]) -> Plan:
@@ -94,18 +94,18 @@ def plan_evaluation(objective: Objective, topology: Topology, versions: Mapping[
     side, batch_size = config.data.image_size, config.eval.batch_size
     batch = {"images": ((side, side, 3), np.uint8), "labels": ((), np.int32), "mask": ((), bool)}
     with with_cudnn():
-        traced = make_evaluate_batch(graphdef, mesh, objective.preprocess).trace(
+        trace = make_evaluate_batch(graphdef, mesh, objective.preprocess).trace(
             parts,
             ClassHead(**{name: on_each(shape, np.float32) for name, shape in head.items()}),
             {name: on_each(shape, np.int32) for name, shape in count_shapes(classes).items()},
             {name: on_all_chips(mesh, (batch_size, *shape), dtype) for name, (shape, dtype) in batch.items()},
         )
-    return _plan(objective, traced, topology, versions, parts, parts, total_steps=0, batch_size=batch_size)
+    return _plan(objective, trace, topology, versions, parts, parts, total_steps=0, batch_size=batch_size)
 
 
 def _plan(
     objective: Objective,
-    traced: jax.stages.Traced,
+    trace: jax.stages.Traced,
     topology: Topology,
     versions: Mapping[str, str],
     state: Any,
@@ -124,7 +124,7 @@ def _plan(
     if state_bytes > available:
         program = Program(state_bytes, available)
     else:
-        program = compiled_program(traced.lower(), name, topology.compiler_options, versions, topology.cache)
+        program = compiled_program(trace.lower(), name, topology.compiler_options, versions, topology.cache)
     return Plan(
         topology=topology,
         fields={key: values[key] for key in MEMORY_FIELDS},
@@ -133,7 +133,7 @@ def _plan(
         has_batch_norm=bool(jax.tree.leaves(parts[2])),
         parameters=devices * parameters,
         optimizer=devices * (state_bytes - parameters),
-        flops=operations(traced.jaxpr.jaxpr) / topology.chips,
+        flops=operations(trace.jaxpr.jaxpr) / topology.chips,
         program=program.times(devices),
     )
 

@@ -130,8 +130,8 @@ def _moved_once(entry: Iterable[Instruction], cache: int) -> Iterator[tuple[Inst
     results = (
         [types[name] for name in root.operands if name not in parameter_names] if root.op == "tuple" else [root.type]
     )
-    for i, moved in (*((i, [i.type]) for i in parameters if i.name in operands), (root, results)):
-        yield i, sum(bytes_of(type) - bytes_of(type, threshold=cache) for type in moved)
+    for i, moved_types in (*((i, [i.type]) for i in parameters if i.name in operands), (root, results)):
+        yield i, sum(bytes_of(type) - bytes_of(type, threshold=cache) for type in moved_types)
 
 
 def _moved(
@@ -145,7 +145,7 @@ def _moved(
             continue
         if i.op in ("while", "call"):
             computation = i.attribute(r"(?:body|to_apply)=%?([\w.-]+)")
-            size = sum(moved for _, moved in _moved(computations[computation], computations, cache))
+            size = sum(number for _, number in _moved(computations[computation], computations, cache))
             yield i, int(i.attribute(TRIPS) or 1) * size
         elif i.op == "slice-start":  # it reads only the slice of its operand
             yield i, min(bytes_of(array) for array in arrays(i.type) if "[]" not in array)
@@ -155,8 +155,8 @@ def _moved(
             result = next(arrays(i.type)) if i.op == "copy-start" else i.type
             if i.op == "custom-call":  # a call of a GPU's library, whose results include its scratch memory
                 result = SCRATCH.sub("", result)
-            repeated = map(in_hbm, _carried_again(i, types, computations, hidden)) if i.op == "fusion" else ()
-            yield i, operands + in_hbm(result) - sum(repeated)
+            repetitions = map(in_hbm, _carried_again(i, types, computations, hidden)) if i.op == "fusion" else ()
+            yield i, operands + in_hbm(result) - sum(repetitions)
 
 
 def _parts(fusion: Instruction, computations: Mapping[str, list[Instruction]]) -> dict[str, int]:
@@ -182,7 +182,7 @@ def _carried_again(
     The buffers of a hidden collective are operands and results of each fusion that hides it.
     """
     instructions = computations.get(fusion.attribute(CALLS), [])
-    repeated: list[str] = []
+    types_again: list[str] = []
     for i in instructions:
         if i.op not in COLLECTIVES:
             continue
@@ -190,9 +190,9 @@ def _carried_again(
         if key in hidden:
             buffers = {*_shapes(i.type), *(s for x in instructions if x.name in i.operands for s in _shapes(x.type))}
             fusion_types = [*(types[name] for name in fusion.operands if name in types), fusion.type]
-            repeated += [array for type in fusion_types for array in arrays(type) if _shapes(array)[0] in buffers]
+            types_again += [array for type in fusion_types for array in arrays(type) if _shapes(array)[0] in buffers]
         hidden.add(key)
-    return repeated
+    return types_again
 
 
 def _shapes(type: str) -> list[str]:

@@ -4,10 +4,12 @@ import importlib.metadata
 from collections.abc import Callable
 
 import jax
+from ml_collections import ConfigDict
 
 from cliptail_jax.config.training import Data
 from cliptail_jax.curation.variant import Variant, open_variant
 from cliptail_jax.host.errors import UserError
+from cliptail_jax.objectives import make_objective, typed_config
 from cliptail_jax.planning.compiling import Plan, plan_evaluation, plan_step
 from cliptail_jax.planning.measuring import MeasuredStep, measure_step
 from cliptail_jax.planning.search import Changes
@@ -35,6 +37,18 @@ def planned_variant(data: Data, records: int, classes: int) -> Variant:
         if size := known_size(data):
             return synthetic_variant(*size)
         raise UserError(f"{error}; or give --records and --classes to plan without the data set") from None
+
+
+def objective_maker(config: ConfigDict, records: int, classes: int) -> MakeObjective:
+    """The function that makes the objective of `config` with changes of its fields, on the variant of `planned_variant`."""
+    variant = planned_variant(typed_config(config).data, records, classes)
+
+    def make(changes: Changes) -> Objective:
+        changed_config = config.copy_and_resolve_references()
+        changed_config.update_from_flattened_dict(changes)
+        return make_objective(typed_config(changed_config), variant, shapes_only=True)
+
+    return make
 
 
 def versions() -> dict[str, str]:

@@ -19,6 +19,8 @@ from tqdm import tqdm
 
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import digest_of, read_json, user_cache, write_json
+from cliptail_jax.host.outputs import check_writable_folder
+from cliptail_jax.host.printing import one_line
 from cliptail_jax.planning.hlo import Instruction, Traffic, arrays, collectives, exchanged, hbm_traffic, module
 
 # For example "Ran out of memory in memory space hbm. Used 21.33G of 15.75G hbm." and "the total memory required for HLO
@@ -68,7 +70,7 @@ class Program:
             None if self.hbm_uncached is None else devices * self.hbm_uncached,
             {kind: Traffic(count, devices * size) for kind, (count, size) in self.collectives.items()},
             self.exchanged,
-            tuple((*operation, devices * moved, devices * uncached) for *operation, moved, uncached in self.largest),
+            tuple((*operation, devices * size, devices * full_size) for *operation, size, full_size in self.largest),
         )
 
 
@@ -98,6 +100,14 @@ def compiled_program(
     return program
 
 
+def note_missing_cache() -> None:
+    """Print a note if plans cannot be cached; the cache only saves time."""
+    try:
+        check_writable_folder(user_cache(CACHE))
+    except UserError as error:
+        print(one_line(f"note: plans are not kept: {error}"), file=sys.stderr)
+
+
 def _compile(lowered: jax.stages.Lowered, name: str, options: Mapping[str, Any], cache: int) -> Program:
     try:
         executable = lowered.compile(compiler_options=dict(options))
@@ -109,22 +119,22 @@ def _compile(lowered: jax.stages.Lowered, name: str, options: Mapping[str, Any],
         return Program(round(float(usage) * UNITS[used_unit]), round(float(limit) * UNITS[limit_unit]))
     memory, program = executable.memory_analysis(), module(executable.as_text())
     peak = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
-    traffic, uncached = hbm_traffic(program, cache), hbm_traffic(program)
+    traffic, full_traffic = hbm_traffic(program, cache), hbm_traffic(program)
     return Program(
         peak + memory.temp_size_in_bytes + memory.generated_code_size_in_bytes,
-        hbm=sum(moved for _, moved in traffic),
-        hbm_uncached=sum(moved for _, moved in uncached),
+        hbm=sum(size for _, size in traffic),
+        hbm_uncached=sum(size for _, size in full_traffic),
         collectives=collectives(program),
         exchanged=tuple(sorted(exchanged(program))),
-        largest=_largest(traffic, uncached),
+        largest=_largest(traffic, full_traffic),
     )
 
 
 def _largest(
-    traffic: list[tuple[Instruction, int]], uncached: list[tuple[Instruction, int]]
+    traffic: list[tuple[Instruction, int]], full_traffic: list[tuple[Instruction, int]]
 ) -> tuple[tuple[str, str, int, int], ...]:
     """The operations that move most bytes. Bytes of operations of the same kind, origin and result are summed."""
-    cached_bytes, uncached_bytes = _by_operation(traffic), _by_operation(uncached)
+    cached_bytes, uncached_bytes = _by_operation(traffic), _by_operation(full_traffic)
     keys = sorted(uncached_bytes, key=uncached_bytes.get, reverse=True)[:MAX_OPERATIONS]
     return tuple((*key, cached_bytes.get(key, 0), uncached_bytes[key]) for key in keys)
 
@@ -132,8 +142,8 @@ def _largest(
 def _by_operation(traffic: list[tuple[Instruction, int]]) -> dict[tuple[str, str], int]:
     """The bytes that operations move, by their kind and result, and by their origin."""
     sizes: dict[tuple[str, str], int] = {}
-    for i, moved in traffic:
+    for i, size in traffic:
         result = max(arrays(i.type), key=len, default="").split("{")[0]
         key = f"{i.op} {result}", i.attribute(r'op_name="(?:jit\(\w+\)/)?([^"]*)"')
-        sizes[key] = sizes.get(key, 0) + moved
+        sizes[key] = sizes.get(key, 0) + size
     return sizes

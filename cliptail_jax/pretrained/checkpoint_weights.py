@@ -48,7 +48,7 @@ class CheckpointWeights:
     def shapes(self, state: nnx.State) -> dict[tuple, tuple[int, ...]]:
         """The stored shapes of the parameters and statistics of `state` that the checkpoint has."""
         names = {path: tuple(map(str, path)) for path, _ in nnx.to_flat_state(state)}
-        return {path: self._stored[name].shape for path, name in names.items() if name in self._stored}
+        return {path: self._stored_arrays[name].shape for path, name in names.items() if name in self._stored_arrays}
 
     def problems(self, state: nnx.State) -> dict[tuple, str]:
         """The parameters and statistics of `state` that are missing or misshapen in the checkpoint, with the reason."""
@@ -76,7 +76,7 @@ class CheckpointWeights:
             return state
         layouts = dict(nnx.to_flat_state(shardings)) if shardings is not None else {}
         one_device = SingleDeviceSharding(jax.local_devices()[0])
-        arrays = {path: self._stored[tuple(map(str, path))] for path in flat}
+        arrays = {path: self._stored_arrays[tuple(map(str, path))] for path in flat}
         sharding_of = {path: jax.tree.leaves(layouts[path])[0] if path in layouts else one_device for path in flat}
         resized_paths = {path for path, x in flat.items() if is_resized(path, arrays[path].shape, tuple(x.shape))}
         targets = {
@@ -101,7 +101,7 @@ class CheckpointWeights:
         return nnx.from_flat_state([(path, variable.replace(values[path])) for path, variable in flat.items()])
 
     @functools.cached_property
-    def _stored(self) -> dict[tuple[str, ...], StoredArray]:
+    def _stored_arrays(self) -> dict[tuple[str, ...], StoredArray]:
         """The arrays of the model that evaluation uses, by their path in the model."""
         with self._reporting_removal():
             tree = ocp.metadata(absolute(self.step)).metadata

@@ -23,16 +23,16 @@ def export(workdir: Path, folder: Path, overwrite: bool = False) -> None:
     check_writable_folder(folder)
     if folder.exists() and not overwrite and not is_export(folder):
         raise UserError(f"{folder} is not an earlier export: choose another --output, or pass --overwrite")
-    opened = open_run(workdir)
-    size = opened.preprocess.size
-    if size != (position_size := opened.config["vision_cfg"].get("image_size", size)):
+    model = open_run(workdir)
+    size = model.preprocess.size
+    if size != (position_size := model.config["vision_cfg"].get("image_size", size)):
         raise UserError(
             f"the run resamples positions for images of {position_size} pixels to {size} in each pass, as DINO does, and open_clip's "
             "models do not: use the run's checkpoints"
         )
-    tokenizer = opened.tokenizer if opened.has_text else None
-    save(opened.model, folder, open_clip_config(opened.description), opened.preprocess, tokenizer)
-    preprocess = opened.preprocess
+    tokenizer = model.tokenizer if model.has_text else None
+    save(model.model, folder, open_clip_config(model.description), model.preprocess, tokenizer)
+    preprocess = model.preprocess
     if preprocess.short_side not in (0, preprocess.size):
         print(
             f"note: the run's images are resized to {preprocess.short_side} pixels, of which the centre of {preprocess.size} is "
@@ -42,5 +42,5 @@ def export(workdir: Path, folder: Path, overwrite: bool = False) -> None:
     config = read_config(workdir)
     steps_per_epoch = num_steps_per_epoch(number_of_records(workdir), config["batch_size"], config["data.drop_last"])
     total_steps = config["total_steps"] or config["total_epochs"] * steps_per_epoch
-    if opened.step < total_steps:
-        print(one_line(f"note: {workdir} is trained to step {opened.step:,} of {total_steps:,}"), file=sys.stderr)
+    if model.step < total_steps:
+        print(one_line(f"note: {workdir} is trained to step {model.step:,} of {total_steps:,}"), file=sys.stderr)

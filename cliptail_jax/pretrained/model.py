@@ -121,12 +121,12 @@ def open_text_model(name: str, context_length: int = 77, merges: str | None = No
     `merges` is CLIP's merges file, for a CLIP that comes without a tokenizer. Raises UserError if there is no such model,
     or it has no text tower.
     """
-    opened = (
+    model = (
         open_encoder(name, context_length=context_length) if is_encoder(name) else find_model(name).open(merges=merges)
     )
-    if not opened.has_text:
+    if not model.has_text:
         raise UserError(f"{name} has no text tower")
-    return opened
+    return model
 
 
 def open_run(workdir: str | Path, *, mesh: Mesh | None = None) -> OpenedModel:

@@ -37,9 +37,9 @@ class Document(TypedDict, total=False):
 
 def load(name_or_path: str | Path, **options) -> OpenedModel:
     """Opens a published model as `open_published` does, and loads its weights at once."""
-    opened = open_published(name_or_path, **options)
-    _ = opened.model
-    return opened
+    model = open_published(name_or_path, **options)
+    _ = model.model
+    return model
 
 
 def open_published(

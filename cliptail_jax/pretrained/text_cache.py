@@ -99,7 +99,7 @@ def is_whole(folder: Path) -> bool:
 
 def compute(folder: Path, tower: Tower, dtype: str, texts: Sequence[str]) -> None:
     """Write the pooled outputs of `texts` to `folder`, after the existing ones."""
-    embed = TextEmbedder(tower.load(DTYPES[dtype]), tower.tokenizer, pooled=True)
+    embed = TextEmbedder(tower.load(DTYPES[dtype]), tower.tokenizer, returns_states=True)
     count = int((folder / COUNT).read_text(encoding="utf-8")) if (folder / COUNT).exists() else 0
     path, shape = folder / STATES, (len(texts), embed.dim)
     states = np.lib.format.open_memmap(path, "r+" if count else "w+", np.float32, shape)

@@ -42,7 +42,7 @@ class TextEmbedder:
         *,
         batch_size: int = 1024,
         weights_digest: str | None = None,
-        pooled: bool = False,
+        returns_states: bool = False,
     ):
         self.weights_digest = weights_digest
         self._tokenizer, self._tower = tokenizer, tower
@@ -53,11 +53,11 @@ class TextEmbedder:
 
         def encode(weights: nnx.State, tokens: Int[Array, "batch length"]) -> Float[Array, "batch dim"]:
             tower = nnx.merge(definition, weights)
-            return tower.state(tokens) if pooled else tower(tokens)
+            return tower.state(tokens) if returns_states else tower(tokens)
 
         self.dim = jax.eval_shape(encode, weights, jax.ShapeDtypeStruct((1, 2), np.int32)).shape[1]
-        jitted = jax.jit(encode, in_shardings=(None, NamedSharding(mesh, PartitionSpec("data"))))
-        self._encode = functools.partial(jitted, weights)
+        encode_tokens = jax.jit(encode, in_shardings=(None, NamedSharding(mesh, PartitionSpec("data"))))
+        self._encode = functools.partial(encode_tokens, weights)
 
     def __call__(self, texts: Sequence[str | None]) -> Float[np.ndarray, "text dim"]:
         """Unit-length features; a missing text counts as an empty one."""
@@ -136,8 +136,8 @@ def load_text_embedder(name: str) -> TextEmbedder:
 
     Raises UserError if there is no such model, or it has no text tower.
     """
-    opened = open_text_model(name)
-    return TextEmbedder(opened.model.text, opened.tokenizer, weights_digest=opened.digest)
+    model = open_text_model(name)
+    return TextEmbedder(model.model.text, model.tokenizer, weights_digest=model.digest)
 
 
 def class_head(

@@ -77,7 +77,7 @@ class Tower:
         return self.weights.problems(nnx.state(self.abstract()))
 
     @functools.cached_property
-    def resized(self) -> dict[tuple, tuple[int, int]]:
+    def resized_grids(self) -> dict[tuple, tuple[int, int]]:
         """The sides of the two grids of each positional embedding that is resized, by its path in the whole model."""
         state = nnx.state(self.abstract())
         stored_shapes = self.weights.shapes(state)
@@ -137,17 +137,17 @@ def open_image_tower(name: str, *, output_dim: int, image_size: int, partial: bo
         UserError: there is no such model, or the weights or the images do not fit.
     """
     with _naming("image.init"):
-        opened = open_model(name)
-        if "vision_cfg" not in opened.config:
+        model = open_model(name)
+        if "vision_cfg" not in model.config:
             raise UserError(f"{name} has no image tower")
-    opened = opened.at_size(image_size, "data.image_size")
-    config = opened.config
+    model = model.at_size(image_size, "data.image_size")
+    config = model.config
     quick_gelu, has_bias = bool(config.get("quick_gelu")), config.get("init_logit_bias") is not None
-    options = {"has_bias": has_bias, "preprocess": opened.preprocess}
-    tower = Tower("visual", name, opened.weights, config["vision_cfg"], output_dim, quick_gelu, **options)
+    options = {"has_bias": has_bias, "preprocess": model.preprocess}
+    tower = Tower("visual", name, model.weights, config["vision_cfg"], output_dim, quick_gelu, **options)
     if not partial:
         _check_filled(
-            "image", name, tower.missing_parameters, opened.embed_dim if opened.embed_dim != output_dim else None
+            "image", name, tower.missing_parameters, model.embed_dim if model.embed_dim != output_dim else None
         )
     return tower
 
@@ -166,20 +166,20 @@ def open_text_tower(name: str, *, output_dim: int, context_length: int, partial:
         UserError: there is no such model, its weights do not fit, or it has no tokenizer.
     """
     with _naming("text.init"):
-        opened = open_text_model(name, context_length, merges or None)
-        tokenizer = opened.tokenizer
-    is_encoder = "vision_cfg" not in opened.config
-    text_cfg = dict(opened.config["text_cfg"]) | ({"hf_proj_type": "mlp"} if is_encoder else {})
-    quick_gelu = bool(opened.description.get("text_quick_gelu", opened.config.get("quick_gelu")))
-    encoder = opened.description.get("encoder")
-    has_bias = opened.config.get("init_logit_bias") is not None
-    tower = Tower("text", name, opened.weights, text_cfg, output_dim, quick_gelu, encoder, tokenizer, has_bias)
+        model = open_text_model(name, context_length, merges or None)
+        tokenizer = model.tokenizer
+    is_encoder = "vision_cfg" not in model.config
+    text_cfg = dict(model.config["text_cfg"]) | ({"hf_proj_type": "mlp"} if is_encoder else {})
+    quick_gelu = bool(model.description.get("text_quick_gelu", model.config.get("quick_gelu")))
+    encoder = model.description.get("encoder")
+    has_bias = model.config.get("init_logit_bias") is not None
+    tower = Tower("text", name, model.weights, text_cfg, output_dim, quick_gelu, encoder, tokenizer, has_bias)
     if not partial:
         # The MLP is not part of an encoder.
         problems = {
             path: reason for path, reason in tower.missing_parameters.items() if not (is_encoder and path[1] == "proj")
         }
-        width = None if is_encoder or opened.embed_dim == output_dim else opened.embed_dim
+        width = None if is_encoder or model.embed_dim == output_dim else model.embed_dim
         _check_filled("text", name, problems, width)
     return tower
 

@@ -17,16 +17,12 @@ With `--plan`, nothing is trained: the training step is compiled for the acceler
 
 import argparse
 import shlex
-import tempfile
-from pathlib import Path
 
 from cliptail_jax.host.errors import UserError
-from cliptail_jax.host.files import work_path, write_text
-from cliptail_jax.open_clip.flags import TRAINED, CommandLine, count, parse
+from cliptail_jax.open_clip.flags import TRAINED, count, parse
 from cliptail_jax.programs import plan
 
 END = "--"  # of this program's flags, before open_clip's
-CLASSES = 1000  # of ImageNet, on which open_clip evaluates; the step of CLIP does not depend on them
 TAKES_OTHERS = True  # the flags of open_clip, and values of fields of the config
 
 
@@ -60,7 +56,12 @@ def main(options: argparse.Namespace) -> None:
     if unknown_options := [field for field in fields if not field.startswith("--config.")]:
         raise UserError(f"unknown option {unknown_options[0]}: open_clip's flags follow {END}")
     check_plan_flags(options)
-    (plan_line if options.plan else train_line)(options, fields, parse(flags), shlex.join(flags))
+    line = parse(flags)
+    if options.plan:
+        plan.set_environment(options)
+    from cliptail_jax.open_clip.command import plan_line, train_line  # slow to import
+
+    (plan_line if options.plan else train_line)(options, fields, line, shlex.join(flags))
 
 
 def check_plan_flags(options: argparse.Namespace) -> None:
@@ -71,56 +72,3 @@ def check_plan_flags(options: argparse.Namespace) -> None:
     plan_flags = [name for name, default in defaults.items() if getattr(options, name) != default]
     if plan_flags and not options.plan:
         raise UserError(f"--{plan_flags[0]} needs --plan: add it")
-
-
-def train_line(options: argparse.Namespace, fields: list[str], line: CommandLine, text: str) -> None:
-    """Train the run of a command line of open_clip, whose `text` the config file quotes."""
-    from cliptail_jax.config.command_line import quiet_libraries, read_config, with_fields
-    from cliptail_jax.open_clip.prepare import config_path, device_count, prepare
-    from cliptail_jax.open_clip.translate import config_file, parameters, translate
-    from cliptail_jax.parallel import distributed
-    from cliptail_jax.programs import train
-    from cliptail_jax.runs.console import copy_lines, log_line
-
-    devices = options.gpus or line.processes or device_count()
-    translation = translate(line, devices, options.data_dir, options.tokenizer)
-    content = config_file(translation, text)
-    print(content)
-    if options.print_config:
-        return
-    path, folder = config_path(translation.workdir, content), work_path(translation.workdir)
-    quiet_libraries()
-    distributed.initialize()
-    prepare(translation, options.data_dir)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, content)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / "params.txt", parameters(line, translation.config))
-    copy_lines(folder / "out.log")
-    log_line(f"cliptail train {shlex.join([str(path), f'--workdir={translation.workdir}', *fields])}")
-    config = with_fields(read_config(str(path)), fields)
-    train.main(argparse.Namespace(config=config, workdir=translation.workdir, overwrite=False))
-
-
-def plan_line(options: argparse.Namespace, fields: list[str], line: CommandLine, text: str) -> None:
-    """Plan the training of a command line of open_clip. `--train-num-samples` is the number of records.
-
-    Raises UserError if the number of devices is missing.
-    """
-    plan.set_environment(options)
-    from cliptail_jax.config.command_line import read_config, with_fields
-    from cliptail_jax.open_clip.translate import config_file, translate
-
-    if not (devices := options.gpus or line.processes):
-        raise UserError(
-            "--gpus=N is missing: --batch-size is that of one GPU, so give the number of devices that train together"
-        )
-    translation = translate(line, devices, tokenizer=None)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "plan.py")
-        write_text(path, config_file(translation, text))
-        options.config = with_fields(read_config(str(path)), fields)
-    samples = translation.samples or line.values["dataset_resampled"] and line.values["train_num_samples"]
-    if samples and not options.records:
-        options.records, options.classes = samples, CLASSES
-    plan.main(options)

@@ -7,7 +7,7 @@ The same command continues an interrupted run from its last checkpoint, with the
 
 import argparse
 
-from cliptail_jax.host.interrupts import exit_on_signal, ignore_closed_terminal
+from cliptail_jax.host.interrupts import exit_on_signal
 from cliptail_jax.programs.command_line import add_workdir, results_path
 
 CONFIGS = ("sup", "clip", "dino")
@@ -20,13 +20,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> None:
     exit_on_signal()
-    from cliptail_jax.jobs.train import train
-    from cliptail_jax.parallel import distributed
-    from cliptail_jax.runs.console import last_lines, log_line
-
     workdir = results_path(options.workdir)
-    ignore_closed_terminal()
-    distributed.initialize()
-    train(options.config, workdir, options.overwrite)
-    for line in last_lines(workdir).splitlines():
-        log_line(line)
+    from cliptail_jax.jobs.train import train_command  # slow to import
+
+    train_command(options.config, workdir, options.overwrite)

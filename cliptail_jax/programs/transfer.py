@@ -25,7 +25,7 @@ def main(options: argparse.Namespace) -> None:
     exit_on_signal()
     check_runner(options)
     workdir = results_path(options.workdir)
-    from cliptail_jax.study.transfer import transfer_command  # slow to import
+    from cliptail_jax.transfer.command import transfer_command  # slow to import
 
     transfer_command(options, workdir)
 

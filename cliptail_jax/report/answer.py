@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from cliptail_jax.claims.best import CRITERION, best_run
 from cliptail_jax.claims.verdicts import SUPPORTED, ClaimResult
 from cliptail_jax.experiments.kinds import labels_of
-from cliptail_jax.host.text import UNDEFINED, format_interval, format_number
+from cliptail_jax.host.text import UNDEFINED, format_number
 from cliptail_jax.metrics.measures import MEASURES, format_of
+from cliptail_jax.report.layout import cell
 from cliptail_jax.results.group import RunGroup, groups_of
 from cliptail_jax.results.study import BEST, Replicate, Study
 
@@ -64,8 +65,8 @@ def next_step(study: Study, groups: Mapping[str, RunGroup]) -> list[str]:
     edge = " It is at the end of those tried: one beyond it may be better." * (best in (study.runs[0], study.runs[-1]))
     means_of_others = ", ".join(f"{name} {mean:.1f}" for name, mean in means.items() if name != best)
     sentence = f"{best} has the largest {CRITERION_NAME}: {means[best]:.1f} % ({means_of_others})."
-    if unfinished := [name for name in study.runs if name not in means and name not in study.failures]:
-        return [f"So far, {sentence} Not finished: {', '.join(unfinished)}."]
+    if names := [name for name in study.runs if name not in means and name not in study.failures]:
+        return [f"So far, {sentence} Not finished: {', '.join(names)}."]
     return [f"{sentence}{edge}", f"Go on with: {study.next_command.replace(BEST, best)}"]
 
 
@@ -110,7 +111,7 @@ def change(key: str, name: str, baseline: RunGroup, best: RunGroup) -> str:
 def points(result: ClaimResult, sign: int = 1) -> str:
     """The difference with its interval, or with `sign` −1 the opposite one."""
     value, *bounds = (sign * number for number in result.interval)
-    return f"{format_interval(value, sorted(bounds), '+.1f')} points"
+    return f"{cell(value, '+.1f', sorted(bounds)).text} points"
 
 
 def number_of_runs(replicates: int, size: int) -> str:

@@ -99,8 +99,8 @@ def repeated_table(claims: Iterable[ClaimResult]) -> Table:
     for claim in claims:
         repetitions.setdefault((claim.text, claim.quantity), []).append(claim)
     rows = [
-        Row(text, {column.key: column.value(of_text) for column in REPEATED_COLUMNS}, details=[statistic])
-        for (text, statistic), of_text in repetitions.items()
-        if len(of_text) > 1
+        Row(text, {column.key: column.value(repeated_claims) for column in REPEATED_COLUMNS}, details=[statistic])
+        for (text, statistic), repeated_claims in repetitions.items()
+        if len(repeated_claims) > 1
     ]
     return without_empty_columns(Table("claim under several recipes", REPEATED_COLUMNS, rows))

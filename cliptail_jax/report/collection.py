@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
-from cliptail_jax.host.text import format_interval, format_number, tsv
+from cliptail_jax.host.text import format_number, tsv
 from cliptail_jax.metrics.collection import NOBODY, PERCENTS, PLAN, Collection
 from cliptail_jax.metrics.law import has_maximum
 from cliptail_jax.report.layout import Column, Row, Table, cell
@@ -40,13 +40,13 @@ def class_table(result: Collection) -> Table:
         *(Column(f"for_{p}", f"for {p} %", f"images in all for an accuracy of {p} % (< or > far outside of the data)") for p in PERCENTS),
     ]  # fmt: skip
     rows, needed_images = [], [result.needed(percent) for percent in PERCENTS]
-    accuracies, predicted = (100 * result.accuracy(rule) for rule in (NOBODY, PLAN))
+    accuracies, predictions = (100 * result.accuracy(rule) for rule in (NOBODY, PLAN))
     for c in np.argsort(-result.plan, kind="stable"):
         cells = {
             "images": cell(int(result.counts.frequency[c]), ","),
             "collect": cell(int(result.plan[c]), ","),
         }
-        cells |= {"accuracy": cell(accuracies[c], ".1f"), "predicted": cell(predicted[c], ".1f")}
+        cells |= {"accuracy": cell(accuracies[c], ".1f"), "predicted": cell(predictions[c], ".1f")}
         cells |= {f"for_{p}": cell(float(np.ceil(images[c])), ",.0f") for p, images in zip(PERCENTS, needed_images)}
         rows.append(Row(result.counts.names[c], cells))
     return Table("class", columns, rows)
@@ -54,12 +54,12 @@ def class_table(result: Collection) -> Table:
 
 def plan_text(result: Collection) -> str:
     """The content of the plan's file: a header, and a line for each class in label order."""
-    accuracies, predicted = (result.accuracy(rule) for rule in (NOBODY, PLAN))
+    accuracies, predictions = (result.accuracy(rule) for rule in (NOBODY, PLAN))
     rows, needed_images = [], [np.ceil(result.needed(percent)) for percent in PERCENTS]
     for c, name in enumerate(result.counts.names):
         cells = [format_number(float(images[c]), ".0f") for images in needed_images]
         numbers = result.counts.frequency[c], result.plan[c]
-        rows.append([name, *numbers, f"{accuracies[c]:.4f}", f"{predicted[c]:.4f}", *cells])
+        rows.append([name, *numbers, f"{accuracies[c]:.4f}", f"{predictions[c]:.4f}", *cells])
     return tsv(HEADER, rows)
 
 
@@ -74,11 +74,9 @@ def summary(result: Collection) -> list[str]:
     """Sentences on the plan and on what it assumes."""
     law, plan = result.posterior.law, result.plan
     results = result.counts.frequency, result.counts.correct, result.counts.examples
-    mean, gain = (
-        format_interval(number.value, (number.low, number.high), ".1f") for number in (result.mean, result.gain)
-    )
+    mean, gain = (cell(number.value, ".1f", (number.low, number.high)).text for number in (result.mean, result.gain))
     classes = int(np.sum(result.counts.examples == 0))
-    extrapolated = int(np.sum((plan > 0) & (result.counts.frequency + plan > result.counts.frequency.max())))
+    number = int(np.sum((plan > 0) & (result.counts.frequency + plan > result.counts.frequency.max())))
     cost = "" if result.cost is None else f" for {plan @ result.cost:,.0f} in all"
     return [
         f"By the plan, {result.target} becomes {mean} %, a gain of {gain} points; {np.sum(plan > 0):,} of {len(plan):,} classes "
@@ -88,11 +86,7 @@ def summary(result: Collection) -> list[str]:
         "resample; they are for other classes like these, and do not cover other trainings. If new images of a class are "
         "harder than those it has, the prediction is an upper bound.",
         *([] if has_maximum(*results) else [NO_MAXIMUM]),
-        *(
-            [f"{extrapolated:,} classes get more images than any class has: the law is extrapolated."]
-            if extrapolated
-            else []
-        ),
+        *([f"{number:,} classes get more images than any class has: the law is extrapolated."] if number else []),
         *([f"{result.remainder:,.0f} {reason_of_rest(result)}."] if result.remainder else []),
         *([f"{classes:,} classes have no example in the evaluation, and get no images."] if classes else []),
     ]

@@ -31,7 +31,7 @@ class ComparedGroup(RunGroup):
 
     Attributes:
         look: its colour and marker.
-        shared: by seed, the evaluations of its runs on the classes that all groups share.
+        by_seed: by seed, the evaluations of its runs on the classes that all groups share.
         borrowed: the variances between seeds that its study takes from published results, by measure.
     """
 
@@ -39,22 +39,22 @@ class ComparedGroup(RunGroup):
         self,
         group: RunGroup,
         look: KindLook,
-        shared: Mapping[str, ClassEvaluation],
+        by_seed: Mapping[str, ClassEvaluation],
         peers: Sequence[RunGroup],
         borrowed: Mapping[str, SeedVariance],
     ):
         super().__init__(group.name, group.replicates, group.size, group.label, peers)
-        self.look, self.shared, self.borrowed = look, shared, borrowed
+        self.look, self.by_seed, self.borrowed = look, by_seed, borrowed
 
     @functools.cached_property
     def confusion(self) -> csr_array:
         """The sum over runs."""
-        return functools.reduce(operator.add, (evaluation.confusion for evaluation in self.shared.values()))
+        return functools.reduce(operator.add, (evaluation.confusion for evaluation in self.by_seed.values()))
 
     @functools.cached_property
     def accuracy(self) -> Float[np.ndarray, " class"]:
         """The mean accuracy over runs, in 0..1; nan for a class without examples."""
-        accuracies = np.stack([evaluation.accuracy for evaluation in self.shared.values()])
+        accuracies = np.stack([evaluation.accuracy for evaluation in self.by_seed.values()])
         is_known = ~np.isnan(accuracies)
         counts = is_known.sum(axis=0)
         return np.where(counts, np.where(is_known, accuracies, 0).sum(axis=0) / np.maximum(counts, 1), np.nan)
@@ -76,9 +76,9 @@ class ComparedRuns:
     notes: Sequence[str]
 
     @property
-    def evaluated(self) -> list[ComparedGroup]:
+    def evaluated_kinds(self) -> list[ComparedGroup]:
         """The kinds that have an evaluation on the shared classes."""
-        return [kind for kind in self.kinds if kind.shared]
+        return [kind for kind in self.kinds if kind.by_seed]
 
     @property
     def runs(self) -> list[tuple[Owner, Run]]:
@@ -88,8 +88,8 @@ class ComparedRuns:
         """The different class frequencies, by a name of the runs that have them; of many, the smallest and largest counts."""
         owners: dict[bytes, list[Owner]] = {}
         vectors = {}
-        for kind in self.evaluated:
-            for seed, evaluation in kind.shared.items():
+        for kind in self.evaluated_kinds:
+            for seed, evaluation in kind.by_seed.items():
                 if evaluation.frequency is not None:
                     key = evaluation.frequency.tobytes()
                     owners.setdefault(key, []).append((kind.name, seed))
@@ -99,8 +99,11 @@ class ComparedRuns:
                 "fewest images": np.min(list(vectors.values()), 0),
                 "most images": np.max(list(vectors.values()), 0),
             }
-        all_owners = [owner for of_vector in owners.values() for owner in of_vector]
-        return {f"images {name_of(of_vector, all_owners)}".rstrip(): vectors[key] for key, of_vector in owners.items()}
+        all_owners = [owner for vector_owners in owners.values() for owner in vector_owners]
+        return {
+            f"images {name_of(vector_owners, all_owners)}".rstrip(): vectors[key]
+            for key, vector_owners in owners.items()
+        }
 
 
 def name_of(owners: Sequence[Owner], all_owners: Sequence[Owner]) -> str:
@@ -131,20 +134,22 @@ def compare(directories: Sequence[Contents]) -> ComparedRuns:
             label = kind_name(run.name, contents.study.names) if contents.study else ""
             labels_of_kinds[name] = label or name
     evaluations = [run.evaluation for runs in runs_of_kinds.values() for run in runs if run.evaluation]
-    shared, notes = shared_classes(evaluations)
-    shared_names = set(shared)
+    class_names, notes = shared_classes(evaluations)
+    shared_names = set(class_names)
     other_names = dict.fromkeys(name for e in evaluations for name in e.class_names if name not in shared_names)
-    labels, kinds = [*shared, *other_names], []
+    labels, kinds = [*class_names, *other_names], []
     numbers = look_numbers(labels_of_kinds)
     groups = [group_of(name, runs, labels_of_kinds[name]) for name, runs in runs_of_kinds.items()]
     for group in groups:
-        of_runs = {
-            run.seed: restrict(run.evaluation, shared, labels) for run in group.runs if run.evaluation and shared
+        by_seed = {
+            run.seed: restrict(run.evaluation, class_names, labels)
+            for run in group.runs
+            if run.evaluation and class_names
         }
         study, peers = study_of(group, groups, directories)
         borrowed = study.borrowed.variances if study and study.borrowed else {}
-        kinds.append(ComparedGroup(group, look(numbers[group.name]), of_runs, peers, borrowed))
-    return ComparedRuns(kinds, distinct(labels), len(shared), notes)
+        kinds.append(ComparedGroup(group, look(numbers[group.name]), by_seed, peers, borrowed))
+    return ComparedRuns(kinds, distinct(labels), len(class_names), notes)
 
 
 def group_of(name: str, runs: Sequence[Run], label: str) -> RunGroup:
@@ -181,35 +186,35 @@ def shared_classes(evaluations: Sequence[ClassEvaluation]) -> tuple[tuple[str, .
     if all(evaluation.class_names == first for evaluation in evaluations):
         return first, []
     common = set(first).intersection(*(evaluation.class_names for evaluation in evaluations))
-    shared = tuple(name for name in dict.fromkeys(first) if name in common)
+    names = tuple(name for name in dict.fromkeys(first) if name in common)
     numbers = sorted({len(evaluation.class_names) for evaluation in evaluations})
     sizes = f"{numbers[0]:,} to {numbers[-1]:,}" if len(numbers) > 1 else f"{numbers[0]:,} each"
-    if not shared:
+    if not names:
         return (), [
             f"The runs have different classes ({sizes}) and share none: classes are not compared. A page on some of the runs "
             "(cliptail report --runs=PATTERN) compares those that they share."
         ]
-    return shared, [
-        f"The runs have different classes ({sizes}): class by class they are compared on the {len(shared):,} that all share. "
+    return names, [
+        f"The runs have different classes ({sizes}): class by class they are compared on the {len(names):,} that all share. "
         "The numbers of the table of runs are over all classes of each."
     ]
 
 
-def restrict(evaluation: ClassEvaluation, shared: Sequence[str], labels: Sequence[str]) -> ClassEvaluation:
+def restrict(evaluation: ClassEvaluation, class_names: Sequence[str], labels: Sequence[str]) -> ClassEvaluation:
     """An evaluation on the shared classes, whose confusion has predictions by `labels`."""
-    if evaluation.class_names == tuple(labels) and len(shared) == len(labels):
+    if evaluation.class_names == tuple(labels) and len(class_names) == len(labels):
         return evaluation
     place = {name: label for label, name in reversed(list(enumerate(evaluation.class_names)))}
-    rows = np.array([place[name] for name in shared])
+    rows = np.array([place[name] for name in class_names])
     position = {name: label for label, name in reversed(list(enumerate(labels)))}
     columns = np.array([position[name] for name in evaluation.class_names])
     predicted = evaluation.predicted
     counts = evaluation.confusion[rows].tocoo()
-    confusion = csr_array((counts.data, (counts.row, columns[counts.col])), shape=(len(shared), len(labels)))
+    confusion = csr_array((counts.data, (counts.row, columns[counts.col])), shape=(len(class_names), len(labels)))
     results = evaluation.results
     return dataclasses.replace(
         evaluation,
-        class_names=tuple(shared),
+        class_names=tuple(class_names),
         results=ClassResults(
             results.correct[rows],
             results.examples[rows],
@@ -228,9 +233,9 @@ def wrong_predictions(confusion: csr_array) -> list[list[tuple[int, int]]]:
     counts = confusion.tocoo()
     pairs: list[list[tuple[int, int]]] = [[] for _ in range(confusion.shape[0])]
     for place in np.lexsort((counts.col, -counts.data, counts.row)):
-        label, predicted, number = int(counts.row[place]), int(counts.col[place]), int(counts.data[place])
-        if number and label != predicted and len(pairs[label]) < MAX_WRONG_PREDICTIONS:
-            pairs[label].append((predicted, number))
+        label, prediction, number = int(counts.row[place]), int(counts.col[place]), int(counts.data[place])
+        if number and label != prediction and len(pairs[label]) < MAX_WRONG_PREDICTIONS:
+            pairs[label].append((prediction, number))
     return pairs
 
 
@@ -238,6 +243,6 @@ def distinct(names: Sequence[str]) -> list[str]:
     """The names, with a number where one is repeated."""
     result: dict[str, None] = {}  # whose order is that of the names
     for name in names:
-        numbered = (f"{name} ({number})" for number in itertools.count(2))
-        result[next(new for new in itertools.chain([name], numbered) if new not in result)] = None
+        numbers = (f"{name} ({number})" for number in itertools.count(2))
+        result[next(new for new in itertools.chain([name], numbers) if new not in result)] = None
     return [*result]

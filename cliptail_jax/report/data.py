@@ -29,9 +29,9 @@ def describe_command(options: argparse.Namespace, workdir: str) -> None:
     """Describe the data of a config, and write the files that the flags of `cliptail describe` ask for."""
     config = options.config
     data = config.data
-    if imported := vars(options)["import"]:  # its captions are complete
+    if table_name := vars(options)["import"]:  # its captions are complete
         as_they_are = {"words": (), "max_words": 0, "template": "", "synset": False, "distractors": 0.0}
-        data.update({"table": imported, "captions": as_they_are})
+        data.update({"table": table_name, "captions": as_they_are})
     fields.check(data, Data(), "data.")
     fields.check(config.eval, RunEvaluation(), "eval.")
     data = fields.typed(Data(), data)

@@ -92,12 +92,12 @@ def most_informative_images(right: Bool[np.ndarray, "run image"], number: int) -
     """
     pairs = np.concatenate([right, ~right])
     disagreement = np.minimum(right.sum(axis=0), (~right).sum(axis=0)) / (1 + len(right))
-    uncovered, images = np.ones(len(pairs), bool), []
+    is_open, images = np.ones(len(pairs), bool), []
     for _ in range(min(number, right.shape[1])):
-        gain = pairs[uncovered].sum(axis=0) + disagreement
+        gain = pairs[is_open].sum(axis=0) + disagreement
         gain[images] = -1
         images.append(int(gain.argmax()))
-        uncovered &= ~pairs[:, images[-1]]
-        if not pairs[uncovered].any():
-            uncovered[:] = True
+        is_open &= ~pairs[:, images[-1]]
+        if not pairs[is_open].any():
+            is_open[:] = True
     return images

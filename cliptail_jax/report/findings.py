@@ -39,13 +39,13 @@ def findings(rows: Sequence[ClaimRow]) -> list[Finding]:
         subtracted_runs = frozenset(name for name in claim.reference if isinstance(name, str))
         runs = frozenset((claim.higher, claim.lower)), subtracted_runs, claim.study
         by_runs.setdefault((row.study, *runs), []).append(row)
-    sentences = [finding(of_runs) for of_runs in by_runs.values()]
+    sentences = [finding(run_rows) for run_rows in by_runs.values()]
     counts = collections.Counter(sentence.subject for sentence in sentences)
     return [
-        sentence._replace(subject=f"{sentence.subject} ({of_runs[0].claim.comparison})")
+        sentence._replace(subject=f"{sentence.subject} ({run_rows[0].claim.comparison})")
         if counts[sentence.subject] > 1
         else sentence
-        for sentence, of_runs in zip(sentences, by_runs.values())
+        for sentence, run_rows in zip(sentences, by_runs.values())
     ]
 
 

@@ -86,7 +86,7 @@ class Group(NamedTuple):
 def forest(claims: Mapping[str, Iterable[ClaimResult]], runs: Sequence[str] = ("*",)) -> list[Group]:
     """The claims on runs that match one of the patterns, by unit. `claims` are by the name of their study."""
     by_unit: dict[str, list[ClaimRow]] = {}
-    pairs = [(study, claim) for study, of_study in claims.items() for claim in of_study]
+    pairs = [(study, claim) for study, study_claims in claims.items() for claim in study_claims]
     for number, (study, claim) in enumerate(pairs, 1):
         if all(matches(name, runs) for name in claim.runs):
             by_unit.setdefault(MEASURES[claim.statistic].unit, []).append(ClaimRow(number, claim, study))

@@ -38,7 +38,7 @@ def page_images(comparison: ComparedRuns, number: int, every_image: bool = False
 
     `every_image` adds all test images, whatever their size.
     """
-    if not (number and comparison.evaluated):
+    if not (number and comparison.evaluated_kinds):
         return PageImages(None, [])
     notes: list[str] = []
     max_bytes = min(MAX_PAGE_BYTES, MAX_CLASS_BYTES * comparison.classes)
@@ -52,7 +52,7 @@ def page_images(comparison: ComparedRuns, number: int, every_image: bool = False
         open_once.cache_clear()
         limit = number_that_fits(parts.values(), limit, max_bytes)
     for part in filter(None, parts.values()):
-        part["classes"] = [of_class[:limit] for of_class in part["classes"]]
+        part["classes"] = [class_images[:limit] for class_images in part["classes"]]
     if limit < number:
         rest = f"{limit} and {limit} instead of {number} and {number}" if limit else "none"
         notes.append(
@@ -67,7 +67,7 @@ def training_images(comparison: ComparedRuns, number: int, notes: list[str]) -> 
 
     The run is the first one of the first kind that has captions and data on this machine, or else of the first that has data.
     """
-    runs = {(kind.name, kind.runs[0].seed): kind.runs[0] for kind in comparison.evaluated}
+    runs = {(kind.name, kind.runs[0].seed): kind.runs[0] for kind in comparison.evaluated_kinds}
     runs = {owner: run for owner, run in runs.items() if data_values(run.config)}
     problems: Problems = {}
     for owner in sorted(runs, key=lambda owner: not has_captions(runs[owner].config)):
@@ -79,7 +79,9 @@ def training_images(comparison: ComparedRuns, number: int, notes: list[str]) -> 
         notes += problem_notes("There are no training images", problems, list(runs))
         return None
     source = source_of(values)
-    images = tuple((name, image.record) for name, of_class in images_of_run.of_class.items() for image in of_class)
+    images = tuple(
+        (name, image.record) for name, class_images in images_of_run.by_class.items() for image in class_images
+    )
     captions = {}
     for other, run in runs.items():
         if has_captions(run.config) and source_of(data_values(run.config)) == source:
@@ -88,10 +90,10 @@ def training_images(comparison: ComparedRuns, number: int, notes: list[str]) -> 
 
     def with_captions(name: str) -> list[Any]:
         return [
-            [image.thumbnail, captions_of((name, image.record), captions)] for image in images_of_run.of_class[name]
+            [image.thumbnail, captions_of((name, image.record), captions)] for image in images_of_run.by_class[name]
         ]
 
-    names = tuple(images_of_run.of_class)
+    names = tuple(images_of_run.by_class)
     places = places_of(shared_names(comparison), names)
     notes += problem_notes("There are no training images or captions", problems, list(runs))
     classes = [[] if place is None else with_captions(names[place]) for place in places]
@@ -104,11 +106,13 @@ def test_images(comparison: ComparedRuns, number: int, notes: list[str], every_i
     With `every_image`, `every` in the part has for each class a sprite of all its images, the side of the sprite's cells, and
     the predictions of the runs.
     """
-    runs = {(kind.name, run.seed): (run, kind) for kind in comparison.evaluated for run in kind.runs if run.evaluation}
+    runs = {
+        (kind.name, run.seed): (run, kind) for kind in comparison.evaluated_kinds for run in kind.runs if run.evaluation
+    }
     problems: Problems = {}
-    set_name, predicted = "", {}
+    set_name, predictions = "", {}
     for owner, (run, kind) in runs.items():
-        evaluation = kind.shared[run.seed]
+        evaluation = kind.by_seed[run.seed]
         if evaluation.predicted is None:
             remedy = "remove eval/ from its directory and evaluate again" if run.is_published else "evaluate again"
             reason = (
@@ -122,29 +126,29 @@ def test_images(comparison: ComparedRuns, number: int, notes: list[str], every_i
                 set_name, first, names = evaluation.set_name, images, run.evaluation.class_names
             places = np.searchsorted(images.records, first.records).clip(max=len(images.records) - 1)
             is_there = images.records[places] == first.records
-            predicted[owner] = np.where(is_there, evaluation.predicted[places], UNKNOWN)
+            predictions[owner] = np.where(is_there, evaluation.predicted[places], UNKNOWN)
     notes += problem_notes("There are no predictions of test images", problems, list(runs))
     if not set_name:
         return None
     labels = shared_labels(comparison, names)[first.labels]
-    of_runs = np.stack(list(predicted.values()))
-    is_known = (of_runs != UNKNOWN).all(axis=0)
+    all_predictions = np.stack(list(predictions.values()))
+    is_known = (all_predictions != UNKNOWN).all(axis=0)
     indices = []
     for label in range(comparison.classes):
-        of_class = np.flatnonzero(is_known & (labels == label))
-        indices.append(of_class[most_informative_images(of_runs[:, of_class] == label, number)])
+        members = np.flatnonzero(is_known & (labels == label))
+        indices.append(members[most_informative_images(all_predictions[:, members] == label, number)])
     thumbnails = iter(first.thumbnails(first.records[np.concatenate(indices)].tolist()))
     classes = [
-        [[thumbnail, of_runs[:, image].tolist()] for image in of_class if (thumbnail := next(thumbnails))]
-        for of_class in indices
+        [[thumbnail, all_predictions[:, image].tolist()] for image in chosen_images if (thumbnail := next(thumbnails))]
+        for chosen_images in indices
     ]
-    part: Part = {"on": set_name, "runs": [list(owner) for owner in predicted], "classes": classes}
+    part: Part = {"on": set_name, "runs": [list(owner) for owner in predictions], "classes": classes}
     if every_image:
         part["every"] = []
         for label in range(comparison.classes):
-            of_class = np.flatnonzero(is_known & (labels == label))[:MAX_SPRITE_IMAGES]
-            encoded = first.encoded(first.records[of_class].tolist())
-            part["every"].append([*sprite(encoded), of_runs[:, of_class].T.tolist()])
+            members = np.flatnonzero(is_known & (labels == label))[:MAX_SPRITE_IMAGES]
+            files = first.encoded(first.records[members].tolist())
+            part["every"].append([*sprite(files), all_predictions[:, members].T.tolist()])
     return part
 
 
@@ -166,23 +170,23 @@ def checked(run: Run, result: Result) -> Result:
 def captions_of(image: tuple[str, int], captions: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
     """The different captions of an image, each with the kinds of runs that have it."""
     kinds: dict[str, list[str]] = {}
-    for kind, of_kind in captions.items():
-        if of_kind and (text := of_kind.of_image.get(image)):
+    for kind, kind_captions in captions.items():
+        if kind_captions and (text := kind_captions.by_image.get(image)):
             kinds.setdefault(text, []).append(kind)
     return list(kinds.items())
 
 
 def shared_names(comparison: ComparedRuns) -> tuple[str, ...]:
     """The names of the shared classes, as runs have them."""
-    return next(iter(comparison.evaluated[0].shared.values())).class_names[: comparison.classes]
+    return next(iter(comparison.evaluated_kinds[0].by_seed.values())).class_names[: comparison.classes]
 
 
 def shared_labels(comparison: ComparedRuns, names: Sequence[str]) -> Int[np.ndarray, " class"]:
     """The index of each of a run's classes among the shared classes; UNKNOWN for other classes."""
-    shared = shared_names(comparison)
-    if tuple(names) == shared:  # two may have the same name
+    common_names = shared_names(comparison)
+    if tuple(names) == common_names:  # two may have the same name
         return np.arange(len(names))
-    place = {name: number for number, name in enumerate(shared)}
+    place = {name: number for number, name in enumerate(common_names)}
     return np.array([place.get(name, UNKNOWN) for name in names])
 
 
@@ -191,7 +195,9 @@ def number_that_fits(parts: Iterable[Part | None], number: int, max_bytes: int) 
     size = 0
     for rank in range(number):
         for part in filter(None, parts):
-            size += sum(len(json.dumps(of_class[rank])) for of_class in part["classes"] if len(of_class) > rank)
+            size += sum(
+                len(json.dumps(class_images[rank])) for class_images in part["classes"] if len(class_images) > rank
+            )
         if size > max_bytes:
             return rank
     return number

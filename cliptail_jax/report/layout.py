@@ -147,8 +147,8 @@ def markdown(table: Table) -> list[str]:
     header, *rows = text_rows(table)
     columns = shown_in("text", table).columns
     strong = [False] * (len(header) - len(columns)) + [column.is_strong for column in columns]
-    marked = [[f"**{text}**" * is_strong or text for text, is_strong in zip(row, strong)] for row in rows]
-    return markdown_table([header, *marked])
+    rows = [[f"**{text}**" * is_strong or text for text, is_strong in zip(row, strong)] for row in rows]
+    return markdown_table([header, *rows])
 
 
 def legend(table: Table) -> str:
@@ -175,8 +175,8 @@ def plain(table: Table, width: int) -> list[str]:
 def in_two_lines(title: str) -> tuple[str, str]:
     """The title, divided between words so that it is as narrow as possible."""
     words = title.split(" ")
-    divided = ((" ".join(words[:n]), " ".join(words[n:])) for n in range(len(words)))
-    return min(divided, key=lambda lines: max(map(len, lines)))
+    divisions = ((" ".join(words[:n]), " ".join(words[n:])) for n in range(len(words)))
+    return min(divisions, key=lambda lines: max(map(len, lines)))
 
 
 def shown_in(place: str, table: Table) -> Table:

@@ -22,9 +22,9 @@ def one_replicate_notes(claims: Iterable[ClaimResult]) -> list[str]:
             "verdict. Several seeds or pairs cover both."
         )
     for origin in dict.fromkeys(claim.borrowed for claim in single_claims if claim.covers_seeds):
-        of_origin = [claim for claim in single_claims if claim.covers_seeds and claim.borrowed == origin]
+        origin_claims = [claim for claim in single_claims if claim.covers_seeds and claim.borrowed == origin]
         notes.append(
-            f"The intervals{number_of(of_origin, tested_claims)} come from one seed or pair. The variance between repeated trainings that "
+            f"The intervals{number_of(origin_claims, tested_claims)} come from one seed or pair. The variance between repeated trainings that "
             f"they include is that of {f'the published results of {origin}' if origin else 'other runs of this study'}."
         )
     return notes

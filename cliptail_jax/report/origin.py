@@ -38,13 +38,13 @@ def configs_of(kinds: Sequence[ComparedGroup]) -> ConfigDifferences:
         by_kind = [
             list(dict.fromkeys(text_of(run.config[key]) for run in runs if key in run.config)) for runs in groups
         ]
-        defined = [values for values in by_kind if values]
-        if any(values != defined[0] for values in defined):
+        values_of_kinds = [values for values in by_kind if values]
+        if any(values != values_of_kinds[0] for values in values_of_kinds):
             factors[key] = [", ".join(values) or UNDEFINED for values in by_kind]
-        elif defined and len(defined[0]) > 1:
-            variations[key] = ", ".join(defined[0])
-        elif defined:
-            constants[key] = defined[0][0]
+        elif values_of_kinds and len(values_of_kinds[0]) > 1:
+            variations[key] = ", ".join(values_of_kinds[0])
+        elif values_of_kinds:
+            constants[key] = values_of_kinds[0][0]
     return ConfigDifferences(factors, variations, constants)
 
 
@@ -69,9 +69,9 @@ def facts(comparison: ComparedRuns) -> dict[str, list[Fact]]:
         "prompts": lambda run: text_of(run.summary.get("settings", {}).get("templates", "")),
         "evaluated on": lambda run: run.latest.set_name if run.latest else "",
         "weights": lambda run: str(run.summary.get("weights", ""))[:16],
-        "software": lambda run: software_of(run.noted),
-        "hardware": lambda run: hardware_of(run.noted),
-        "commit": lambda run: run.noted.get("commit") or "",
+        "software": lambda run: software_of(run.document),
+        "hardware": lambda run: hardware_of(run.document),
+        "commit": lambda run: run.document.get("commit") or "",
         "checkpoint": lambda run: run.checkpoint,
     }
     return collected(comparison.runs, describe)
@@ -97,7 +97,7 @@ def collected(
 ) -> dict[str, list[Fact]]:
     """The distinct texts of each description of the values; descriptions that are all empty are left out."""
     facts = {name: distinct_texts(values, describe_value) for name, describe_value in describe.items()}
-    return {name: of_name for name, of_name in facts.items() if of_name}
+    return {name: name_facts for name, name_facts in facts.items() if name_facts}
 
 
 def distinct_texts(values: Sequence[tuple[Owner, Any]], describe: Callable[[Any], str]) -> list[Fact]:
@@ -107,7 +107,7 @@ def distinct_texts(values: Sequence[tuple[Owner, Any]], describe: Callable[[Any]
         if text := describe(value):
             owners.setdefault(text, []).append(owner)
     all_owners = [owner for owner, _ in values]
-    return [Fact(text, name_of(of_text, all_owners)) for text, of_text in owners.items()]
+    return [Fact(text, name_of(text_owners, all_owners)) for text, text_owners in owners.items()]
 
 
 def data_of(run: Run) -> str:
@@ -123,12 +123,12 @@ def captions_of(config: Mapping[str, Any]) -> str:
     return ", ".join(text_of(part) for part in parts if part)
 
 
-def software_of(noted: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in noted.get("software", {}).items())
+def software_of(document: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in document.get("software", {}).items())
 
 
-def hardware_of(noted: Mapping[str, Any]) -> str:
-    hardware = noted.get("hardware")
+def hardware_of(document: Mapping[str, Any]) -> str:
+    hardware = document.get("hardware")
     if not hardware:
         return ""
     processes = f", {hardware['processes']} processes" if hardware.get("processes", 1) > 1 else ""
@@ -159,7 +159,9 @@ def commands(directories: Sequence[Contents], comparison: ComparedRuns) -> dict[
                 names_of.setdefault(current_command(command), []).append(
                     f"the transfer {directory_name(contents.workdir)}"
                 )
-    for command, owners in distinct_texts(comparison.runs, lambda run: current_command(run.noted.get("command", ""))):
+    for command, owners in distinct_texts(
+        comparison.runs, lambda run: current_command(run.document.get("command", ""))
+    ):
         # On the page of one run of a study, the study's command is only in the run's files.
         is_study = command.startswith("cliptail study ") and " --only=" not in command
         name = "the whole study" if is_study and command not in names_of else owners or "all runs"

@@ -31,7 +31,8 @@ from cliptail_jax.report.findings import Finding, findings, verdict_counts
 from cliptail_jax.report.forecasts import compared_table
 from cliptail_jax.report.layout import shown_in
 from cliptail_jax.report.lead import lead_of
-from cliptail_jax.report.plots import Plots
+from cliptail_jax.report.plot_parts import Plots
+from cliptail_jax.report.plots import draw_plots
 from cliptail_jax.report.run_tables import transfer_table, warnings_of
 from cliptail_jax.results.directory import Contents, matches, read_directory, select
 from cliptail_jax.results.run import directory_name
@@ -118,10 +119,12 @@ def write_page(
         problems += [problem for contents in directories for problem in contents.problems]
     for contents in directories:
         failures = (contents.study.failures if contents.study else {}) | (failures or {})
-    unfinished = [] if runs != ALL_RUNS else [name for name in unfinished_runs(directories[0]) if name not in failures]
+    missing_runs = (
+        [] if runs != ALL_RUNS else [name for name in unfinished_runs(directories[0]) if name not in failures]
+    )
     page_images = embedded_images(comparison, images, every_image)
     with paused_collection():
-        text = render(comparison, directories, verdicts, title, unfinished, failures, page_images, runs, advice or {})
+        text = render(comparison, directories, verdicts, title, missing_runs, failures, page_images, runs, advice or {})
     if every_image:
         print(f"{output} with all test images: {len(text.encode()) / 1e6:.1f} MB")
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -165,7 +168,7 @@ def render(
     directories: Sequence[Contents],
     verdicts: Sequence[Mapping[str, ClaimResult]],
     title: str,
-    unfinished: Sequence[str],
+    missing_runs: Sequence[str],
     failures: Mapping[str, str],
     images: PageImages,
     runs: Sequence[str],
@@ -174,15 +177,17 @@ def render(
     """The text of the page."""
     for kind in with_bar(comparison.kinds, "measuring", "kinds of runs"):
         _ = kind.variances  # which take longest, and are cached
-    plots = Plots(comparison, shows_images=bool(images.data and images.data["training"]))
+    plots = draw_plots(comparison, shows_images=bool(images.data and images.data["training"]))
     configs = origin.configs_of(comparison.kinds)
     transfer = transfer_results(comparison, directories)
-    claims = {prefix: of_study.values() for of_study, prefix in zip(verdicts, prefixes(directories))}
+    claims = {prefix: study_claims.values() for study_claims, prefix in zip(verdicts, prefixes(directories))}
     groups = forest.forest(claims, runs)
     rows = [row for group in groups for row in group.rows]
     untested_rows = [row for row in rows if not row.interval]
     tested_groups = [
-        group._replace(rows=of_group) for group in groups if (of_group := [row for row in group.rows if row.interval])
+        group._replace(rows=tested_rows)
+        for group in groups
+        if (tested_rows := [row for row in group.rows if row.interval])
     ]
     sentences, claims_table = findings(rows), claim_table([row.claim for row in rows])
     environment = jinja2.Environment(
@@ -208,7 +213,7 @@ def render(
         counts=verdict_counts(rows) if rows else "",
         findings=sentences,
         untested=untested_rows,
-        missing=unfinished,
+        missing=missing_runs,
         failures=failures,
         problems=[problem for contents in directories for problem in contents.problems],
         warnings=warnings_of(comparison.kinds),
@@ -228,7 +233,7 @@ def render(
         plots=plots,
         headings=HEADINGS if plots.has_paths else HEADINGS | {"slopes": "Bias by accuracy"},
         has_seeds=any(len(kind.runs) > 1 for kind in comparison.kinds),
-        classes=comparison.classes if comparison.evaluated else 0,
+        classes=comparison.classes if comparison.evaluated_kinds else 0,
         images=images,
         configs=configs,
         facts=origin.facts(comparison),
@@ -266,7 +271,7 @@ def sentence(comparison: ComparedRuns, configs: origin.ConfigDifferences, title:
     if (fields := list(configs.factors)) and plural != "models":  # the configs of predictions are not their user's
         noun = "fields" if len(fields) > MAX_FIELDS + 1 else "field"
         parts.append(f"They differ in {shortened_list(fields, MAX_FIELDS, noun)}")
-    if sets := dict.fromkeys(evaluation.set_name for kind in kinds for evaluation in kind.shared.values()):
+    if sets := dict.fromkeys(evaluation.set_name for kind in kinds for evaluation in kind.by_seed.values()):
         parts.append(f"Evaluated on {', '.join(sets)}")
     return "".join(f"{part}. " for part in parts).rstrip()
 
@@ -280,8 +285,8 @@ def without_frequency(comparison: ComparedRuns) -> list[str]:
     """A note if the class frequency of published models is not known."""
     names = [
         kind.name
-        for kind in comparison.evaluated
-        if kind.runs[0].is_published and all(e.frequency is None for e in kind.shared.values())
+        for kind in comparison.evaluated_kinds
+        if kind.runs[0].is_published and all(e.frequency is None for e in kind.by_seed.values())
     ]
     if not names:
         return []
@@ -293,10 +298,10 @@ def without_frequency(comparison: ComparedRuns) -> list[str]:
 
 def unfinished_runs(contents: Contents) -> list[str]:
     """The directories of a study's runs that are not finished; none without a study."""
-    finished = {f"{run.seed}/{run.name}".strip("/") for run in contents.runs if run.is_finished}
+    finished_runs = {f"{run.seed}/{run.name}".strip("/") for run in contents.runs if run.is_finished}
     replicates, names = (contents.study.replicates, contents.study.runs) if contents.study else ((), ())
     runs = [f"{seed}/{name}".strip("/") for seeds in replicates for name in names for seed in seeds or [""]]
-    return [run for run in runs if run not in finished]
+    return [run for run in runs if run not in finished_runs]
 
 
 def transfer_results(comparison: ComparedRuns, directories: Sequence[Contents]) -> dict[str, list[Transfer]]:
@@ -315,18 +320,18 @@ def page_data(comparison: ComparedRuns, plots: Plots, sentences: Sequence[Findin
     """
     kinds = []
     for kind in comparison.kinds:
-        of_kind: dict[str, Any] = {
+        content: dict[str, Any] = {
             "name": kind.name,
             "colours": [kind.look.colour, kind.look.on_dark],
-            "shows": [[model.id, colours] for model, colours in plots.of_kind[kind.name]],
+            "shows": [[model.id, colours] for model, colours in plots.by_kind[kind.name]],
         }
-        if kind.shared:
+        if kind.by_seed:
             wrong = wrong_predictions(kind.confusion)
-            of_kind["accuracy"] = [None if math.isnan(a) else round(100 * a, 2) for a in kind.accuracy.tolist()]
-            of_kind["wrong"] = [[number for pair in of_class for number in pair] for of_class in wrong]
-            of_kind["right"] = kind.confusion.diagonal().tolist()
-            of_kind["examples"] = kind.confusion.sum(axis=1).tolist()
-        kinds.append(of_kind)
+            content["accuracy"] = [None if math.isnan(a) else round(100 * a, 2) for a in kind.accuracy.tolist()]
+            content["wrong"] = [[number for pair in class_pairs for number in pair] for class_pairs in wrong]
+            content["right"] = kind.confusion.diagonal().tolist()
+            content["examples"] = kind.confusion.sum(axis=1).tolist()
+        kinds.append(content)
     names = [kind.name for kind in comparison.kinds]
     pairs_of_claims = (list(sentence.pair) for sentence in sentences)
     name_pairs = itertools.combinations(names, 2) if len(names) <= pairs.MAX_KINDS else ()

@@ -51,7 +51,8 @@ def measure_table(comparison: ComparedRuns) -> Table:
     run_keys = {column.key for column in run_columns()}
     measures = [measure for measure in MEASURES.values() if measure.key not in run_keys]
     rows = [
-        Row(kind.name, {m.key: cell(kind.mean(m.key), m.format) for m in measures}) for kind in comparison.evaluated
+        Row(kind.name, {m.key: cell(kind.mean(m.key), m.format) for m in measures})
+        for kind in comparison.evaluated_kinds
     ]
     return table_of_measures("run", measures, rows)
 

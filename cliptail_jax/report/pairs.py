@@ -39,13 +39,13 @@ def differences(kinds: Sequence[ComparedGroup]) -> list[list[Any]]:
         study = study if b in study else set()
         for measure in pair_measures():
             if by_replicate := paired(measure, a, b, replicates, max(first.size, other.size)):
-                of_study = {name: variance for name, variance in variances[measure.key].items() if name in study}
-                pooled = None
+                study_variances = {name: variance for name, variance in variances[measure.key].items() if name in study}
+                variance = None
                 if not at_chance & {a, b}:
-                    pooled = pooled_variance(of_study, {a: 1, b: -1})
-                    if not pooled and len(by_replicate) == 1 and study and measure.key in first.borrowed:
-                        pooled = times(first.borrowed[measure.key], 2)
-                rows.append([a, b, measure.title, *mean_over_seeds(by_replicate, pooled)[:3]])
+                    variance = pooled_variance(study_variances, {a: 1, b: -1})
+                    if not variance and len(by_replicate) == 1 and study and measure.key in first.borrowed:
+                        variance = times(first.borrowed[measure.key], 2)
+                rows.append([a, b, measure.title, *mean_over_seeds(by_replicate, variance)[:3]])
     return rows
 
 

@@ -137,22 +137,22 @@ def draw_claims(claims: Mapping[str, Sequence[ClaimResult]], title: str) -> Figu
     """
     groups = forest(claims)
     sentences = [sentences_of(group.rows) for group in groups]
-    heights = [0.3 + LINE * sum(2 + text.count("\n") for text in {*of_unit.values()}) for of_unit in sentences]
+    heights = [0.3 + LINE * sum(2 + text.count("\n") for text in {*row_panels.values()}) for row_panels in sentences]
     width = 10 if len(claims) == 1 else 4 + 2.4 * len(claims)
     figure = Figure(figsize=(width, 1.6 + sum(heights) + 0.3 * len(groups)), layout="constrained")
     panels = figure.subplots(len(groups), len(claims), height_ratios=heights, squeeze=False, sharex="row", sharey="row")
-    for of_unit, group, texts in zip(panels, groups, sentences):
+    for row_panels, group, texts in zip(panels, groups, sentences):
         labels = [*dict.fromkeys(texts.values())]
-        for axes, heading in zip(of_unit, claims):
+        for axes, heading in zip(row_panels, claims):
             rows = [row for row in group.rows if row.study == heading]
             draw_rows(axes, [(labels.index(texts[row.number]), row) for row in rows])
             if group is groups[0]:
                 axes.set_title(heading, fontsize=10)
-            if axes is not of_unit[0]:
+            if axes is not row_panels[0]:
                 axes.tick_params(labelleft=False, left=False)
-        of_unit[0].set_yticks(range(len(labels)), labels, fontsize=8)
-        of_unit[0].set_ylim(len(labels) - 0.4, -0.6)
-        of_unit[len(claims) // 2].set_xlabel(f"difference of {group.unit}")
+        row_panels[0].set_yticks(range(len(labels)), labels, fontsize=8)
+        row_panels[0].set_ylim(len(labels) - 0.4, -0.6)
+        row_panels[len(claims) // 2].set_xlabel(f"difference of {group.unit}")
     figure.suptitle(title, fontsize=12)
     rows = [row for group in groups for row in group.rows]
     looks = [Line2D([], [], color=look.colour, marker=look.marker, label=name) for name, look in VERDICTS.items()]

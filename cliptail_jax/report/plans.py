@@ -115,10 +115,10 @@ def measurement_text(step: MeasuredStep) -> str:
 
 def traffic_table(plan: Plan) -> str:
     """The operations that move most bytes from and to HBM, in Markdown."""
-    cached = bool(plan.topology.cache)
-    rows = [["a step's HBM traffic by operation and result", "from", "a chip", *["without the cache"] * cached]]
-    for operation, origin, moved, uncached in plan.program.largest:
-        rows.append([operation, origin, size(moved), *[size(uncached)] * cached])
+    has_cache = bool(plan.topology.cache)
+    rows = [["a step's HBM traffic by operation and result", "from", "a chip", *["without the cache"] * has_cache]]
+    for operation, origin, bytes_moved, bytes_without_cache in plan.program.largest:
+        rows.append([operation, origin, size(bytes_moved), *[size(bytes_without_cache)] * has_cache])
     return "\n".join(markdown_table(rows))
 
 

@@ -127,9 +127,9 @@ def measures_text(files: Mapping[str, Mapping[str, Estimate]], width: int | None
     `files` are their estimates, by their names and the keys of measures.
     """
     width = width or shutil.get_terminal_size((100, 24)).columns
-    rows, undefined = [["", *files]], Estimate(math.nan)
+    rows, no_estimate = [["", *files]], Estimate(math.nan)
     for key in prediction_measures():
-        texts = [cell_of(key, estimates.get(key, undefined)).text for estimates in files.values()]
+        texts = [cell_of(key, estimates.get(key, no_estimate)).text for estimates in files.values()]
         if any(text != UNDEFINED for text in texts):
             rows.append([MEASURES[key].title, *texts])
     titles, *columns = zip(*rows)

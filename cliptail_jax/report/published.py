@@ -4,17 +4,28 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ml_collections import ConfigDict
+
+from cliptail_jax.config import zero_shot
 from cliptail_jax.evaluation.published import Summaries
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import write_text
 from cliptail_jax.host.outputs import first_bytes
-from cliptail_jax.host.text import UNDEFINED, format_interval, format_number, tsv
+from cliptail_jax.host.text import UNDEFINED, format_number, tsv
 from cliptail_jax.metrics.measures import GROUPS, MEASURES, Measure, format_of
 from cliptail_jax.metrics.retrieval import CUTOFFS
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.pretrained.model import ModelName
-from cliptail_jax.pretrained.published import NOT_IN_FIGURES, PublishedModel, family_and_size, published_models
-from cliptail_jax.report.layout import markdown_table, pad_columns, plain_table
+from cliptail_jax.pretrained.published import (
+    LISTS,
+    NOT_IN_FIGURES,
+    PublishedModel,
+    family_and_size,
+    listed_models,
+    published_models,
+)
+from cliptail_jax.report.layout import cell, markdown_table, pad_columns, plain_table
+from cliptail_jax.report.run_tables import measure_column
 
 CLASS_MEASURES = ("top1", "top5", "odds_acc", "f50", "slope_pred", *GROUPS, "slope_acc", "corr_acc", "corr_pred")
 RECALLS = tuple(f"{direction}_r{k}" for direction in ("image_to_text", "text_to_image") for k in CUTOFFS)
@@ -24,8 +35,17 @@ NOTE = f"'trained on' is the corpus if the paper has published its class frequen
 TABLES = {"table.md": b"| model", "models.tsv": b"run\tset"}  # the first bytes of each
 
 
-def model_lists(lists: Mapping[str, Sequence[PublishedModel]]) -> str:
-    """Each list as a table under its heading."""
+def model_lists(config: ConfigDict | None) -> str:
+    """All lists of published models, or the models that `config` evaluates, as a table under each heading.
+
+    Raises UserError if the config evaluates none, or one that is not in the lists.
+    """
+    if config is None:
+        lists = {f"configs/zero_shot_all.py:list={name}": listed_models(name) for name in LISTS}
+    elif config.get("objective") == zero_shot.MODE:
+        lists = {"the config": models_named(config.eval.models)}
+    else:
+        raise UserError("--list prints lists of published models, and this config does not evaluate any")
     lines = []
     for heading, models in lists.items():
         lines += [heading, "", *plain_table([LIST_COLUMNS, *map(row, models)]), ""]
@@ -56,8 +76,7 @@ def columns(summaries: Summaries) -> list[Measure]:
 def markdown(summaries: Summaries) -> str:
     """A row per model, set and class frequency, with '–' for undefined numbers."""
     measures = columns(summaries)
-    headings = [f"{measure.title} [95 %]" if measure.has_interval else measure.title for measure in measures]
-    rows = [["model", "set", *headings, "class frequency"]]
+    rows = [["model", "set", *(measure_column(measure).heading for measure in measures), "class frequency"]]
     for summary in summaries:
         cells = [summary_cell(summary, measure.key) for measure in measures]
         rows.append([summary["model"], summary["set"], *cells, summary["settings"]["class_frequency"] or UNDEFINED])
@@ -69,7 +88,7 @@ def summary_cell(summary: Mapping[str, Any], key: str) -> str:
     value = summary.get(key)
     if not isinstance(value, float):
         return summary.get(f"{key}_beyond", UNDEFINED) if value is None else str(value)
-    return format_interval(value, summary.get(f"{key}_interval"), format_of(key))
+    return cell(value, format_of(key), summary.get(f"{key}_interval")).text
 
 
 def write_sheet(models: Sequence[ModelName], summaries: Summaries, path: Path) -> None:

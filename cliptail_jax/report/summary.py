@@ -46,8 +46,8 @@ def plain_claims(table: Table, width: int) -> list[str]:
     starts = ["  ".join(row) + "  " for row in pad_columns([[column.heading for column in columns], *cells])]
     texts = [[table.first], *([row.name + row.mark, *row.details] for row in table.rows)]
     lines = []
-    for start, of_row in zip(starts, texts):
-        wrapped_lines = [line for text in of_row for line in textwrap.wrap(text, max(width - len(start), 20))]
+    for start, row_texts in zip(starts, texts):
+        wrapped_lines = [line for text in row_texts for line in textwrap.wrap(text, max(width - len(start), 20))]
         lines += [start + wrapped_lines[0], *(" " * len(start) + line for line in wrapped_lines[1:])]
     return [
         *lines,

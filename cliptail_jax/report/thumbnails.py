@@ -17,12 +17,12 @@ TYPE, QUALITY = "WEBP", 70  # 0.8 KB of a photograph; JPEGs and lossless files a
 def thumbnails(source: ImageSource, records: Sequence[int]) -> list[str]:
     """Each record's image of at most SIDE pixels a side, as base64 of a WebP file; '' if it cannot be read."""
     parts = (source.encoded_images(records[start : start + BATCH]) for start in range(0, len(records), BATCH))
-    return [thumbnail(encoded) for part in parts for encoded in part]
+    return [thumbnail(file) for part in parts for file in part]
 
 
-def thumbnail(encoded: bytes) -> str:
+def thumbnail(file: bytes) -> str:
     """An image of at most SIDE pixels a side, as base64 of a WebP file; '' if it cannot be read."""
-    image = small(encoded)
+    image = small(file)
     return webp(image) if image else ""
 
 
@@ -31,7 +31,7 @@ def sprite(images: Iterable[bytes]) -> tuple[str, int]:
 
     The cell of an image that cannot be read is empty.
     """
-    copies = [small(encoded) for encoded in images]
+    copies = [small(file) for file in images]
     cell = max((side for image in copies if image for side in image.size), default=1)
     whole = Image.new("RGBA", (COLUMNS * cell, max(-(-len(copies) // COLUMNS), 1) * cell))
     for place, image in enumerate(copies):
@@ -42,10 +42,10 @@ def sprite(images: Iterable[bytes]) -> tuple[str, int]:
     return webp(whole), cell
 
 
-def small(encoded: bytes) -> Image.Image | None:
+def small(file: bytes) -> Image.Image | None:
     """An image of at most SIDE pixels a side; None if it cannot be read."""
     try:
-        image = Image.fromarray(decode_image(encoded, least_side=SIDE))
+        image = Image.fromarray(decode_image(file, least_side=SIDE))
     except UnreadableImageError:
         return None
     image.thumbnail((SIDE, SIDE), Image.Resampling.BICUBIC)  # which enlarges none

@@ -32,18 +32,18 @@ class TrainingImages(NamedTuple):
 
     Attributes:
         fingerprint: of all of the run's training data.
-        of_class: by the names of the run's classes.
+        by_class: by the names of the run's classes.
     """
 
     fingerprint: str
-    of_class: Mapping[str, Sequence[TrainingImage]]
+    by_class: Mapping[str, Sequence[TrainingImage]]
 
 
 class ImageCaptions(NamedTuple):
     """Captions of a run, by class name and record, and the fingerprint of all of the run's training data."""
 
     fingerprint: str
-    of_image: Mapping[tuple[str, int], str]
+    by_image: Mapping[tuple[str, int], str]
 
 
 def data_values(config: Mapping[str, Any]) -> str:
@@ -77,16 +77,16 @@ def choose_images(values: str, number: int) -> TrainingImages:
     order = np.argsort(variant.labels, kind="stable")
     ends = variant.unlabelled + np.cumsum(variant.class_frequency)  # rows without a class come first
     classes = (order[start:end] for start, end in zip([variant.unlabelled, *ends], ends))
-    rows = [of_class[evenly(len(of_class), number)] for of_class in classes]
+    rows = [class_rows[evenly(len(class_rows), number)] for class_rows in classes]
     all_rows = np.concatenate([order[:0], *rows])
     thumbnail_of = dict(zip(all_rows.tolist(), thumbnails(variant.source, variant.records[all_rows])))
     images = {
         name: [
             TrainingImage(int(variant.records[row]), thumbnail_of[row])
-            for row in of_class.tolist()
+            for row in class_rows.tolist()
             if thumbnail_of[row]
         ]
-        for name, of_class in zip(variant.class_names, rows)
+        for name, class_rows in zip(variant.class_names, rows)
     }
     return TrainingImages(variant.fingerprint(), images)
 

@@ -33,9 +33,9 @@ def markdown(results: Sequence[Transfer], sets: Sequence[TransferSet], failures:
     """The whole report."""
     lines = ["# Transfer", ""]
     for method, title in METHODS.items():
-        of_method = [result for result in results if result["method"] == method]
-        if of_method:
-            lines += [f"## {title}", "", *SECTIONS[method](of_method, sets), ""]
+        method_results = [result for result in results if result["method"] == method]
+        if method_results:
+            lines += [f"## {title}", "", *SECTIONS[method](method_results, sets), ""]
     lines += [f"**{part} failed**: {why}\n" for part, why in failures.items()]
     lines += ["## Sets", "", *set_table(results, sets), ""]
     return "\n".join(lines)
@@ -54,8 +54,8 @@ def probe_section(results: Sequence[Transfer], sets: Sequence[TransferSet]) -> l
         *table(results, sets, lambda result: f"{result['weight_decay']:.2g}{' (edge)' if result['edge'] else ''}"),
     ]
     lines += edge_note(results, "λ")
-    calibrated = [result for result in results if "ece" in result]
-    if calibrated:
+    calibrations = [result for result in results if "ece" in result]
+    if calibrations:
         lines += [
             "",
             "## Calibration",
@@ -63,7 +63,7 @@ def probe_section(results: Sequence[Transfer], sets: Sequence[TransferSet]) -> l
             "Expected calibration error in percent (15 bins) of the linear probe, raw → after temperature scaling (5 folds of the "
             "test images: the temperature is fitted on one, the error measured on the other four).",
             "",
-            *table(calibrated, sets, lambda result: f"{result['ece']:.1f} → {result['ece_scaled']:.1f}"),
+            *table(calibrations, sets, lambda result: f"{result['ece']:.1f} → {result['ece_scaled']:.1f}"),
         ]
     return lines
 
@@ -96,9 +96,9 @@ def finetune_section(results: Sequence[Transfer], sets: Sequence[TransferSet]) -
         *table(results, sets, lambda result: f"{result['learning_rate']:g}, {result['weight_decay']:g}"),
     ]
     lines += edge_note(results, "value")
-    diverged = {f"{r['model']} on {r['set']}": sum(score is None for *_, score in r["grid"]) for r in results}
-    if any(diverged.values()):
-        counts = [f"{number} of {name}" for name, number in diverged.items() if number]
+    numbers = {f"{r['model']} on {r['set']}": sum(score is None for *_, score in r["grid"]) for r in results}
+    if any(numbers.values()):
+        counts = [f"{number} of {name}" for name, number in numbers.items() if number]
         lines += ["", f"Runs that diverged, and so were not chosen: {', '.join(counts)}."]
     return lines
 
@@ -131,13 +131,13 @@ def set_table(results: Sequence[Transfer], sets: Sequence[TransferSet]) -> list[
     """The metric and sizes of each set, and the mean time of a model."""
     rows = [["set", "metric", "images: train + validation / test", "classes", "seconds: features, probe", "note"]]
     for transfer_set in sets:
-        of_set = [r for r in results if r["set"] == transfer_set.name and r["method"] != "few_shot"]
+        set_results = [r for r in results if r["set"] == transfer_set.name and r["method"] != "few_shot"]
         images = classes = seconds = UNDEFINED
-        if of_set:
-            sizes = of_set[0]["sizes"]
+        if set_results:
+            sizes = set_results[0]["sizes"]
             images = f"{sizes['train']:,} + {sizes['validation']:,} / {sizes['test']:,}"
             classes = f"{sizes['classes']:,}"
-        if probes := [result for result in of_set if result["method"] == "probe"]:
+        if probes := [result for result in set_results if result["method"] == "probe"]:
             seconds = ", ".join(f"{np.mean([r[key] for r in probes]):.0f}" for key in ("feature_seconds", "seconds"))
         rows.append([transfer_set.name, transfer_set.metric, images, classes, seconds, transfer_set.note or UNDEFINED])
     return markdown_table(pad_columns(rows))

@@ -74,7 +74,7 @@ def files_of_study(workdir: Path, name: str) -> Files:
     if contents.study is None or not (workdir / CLAIMS).exists():
         raise UserError(f"{workdir} contains no study: give the directory of one")
     replicates = by_replicate(contents.study, contents.runs)
-    runs = [run for replicate in replicates for of_seed in replicate for run in of_seed.values()]
+    runs = [run for replicate in replicates for seed_runs in replicate for run in seed_runs.values()]
     files = {STUDY: study_text(contents.study, name).encode(), CLAIMS: (workdir / CLAIMS).read_bytes()}
     for run in runs:
         files |= {f"{run.workdir.relative_to(workdir)}/{path}": content for path, content in files_of_run(run).items()}
@@ -104,7 +104,7 @@ def portable(command: str, name: str) -> str:
 
 def files_of_run(run: Run) -> Files:
     """The files of a run, with their digests, by their paths in its directory."""
-    document = {key: value for key, value in run.noted.items() if key != "command"}  # the study has it
+    document = {key: value for key, value in run.document.items() if key != "command"}  # the study has it
     document["config"] = run.config | {"data.data_dir": ""}
     if "commit" in document:
         document["commit"] = marked(document["commit"], history(CLONE))

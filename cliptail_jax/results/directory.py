@@ -66,7 +66,7 @@ def read_directory(workdir: Path) -> Contents:
 
 def is_readable(run: Run, problems: list[str]) -> bool:
     """Read a run's files, and return whether its config can be read. Other damaged files are left out."""
-    if attempt(lambda: run.noted, None, problems) is None:
+    if attempt(lambda: run.document, None, problems) is None:
         return False
     problems += run.leave_out_damaged()
     return True

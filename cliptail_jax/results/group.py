@@ -173,15 +173,15 @@ class RunGroup:
         Evaluations at chance, where slopes mean little, and undefined values are left out.
         """
         courses = [[run.course for run in replicate if run.course] for replicate in self.replicates]
-        courses = [of_replicate for of_replicate in courses if len(of_replicate) == self.size]
-        all_courses = [course for of_replicate in courses for course in of_replicate]
+        courses = [replicate for replicate in courses if len(replicate) == self.size]
+        all_courses = [course for replicate in courses for course in replicate]
         steps = [step for step in all_courses[0] if all(step in c for c in all_courses)] if all_courses else []
         points = []
         for step in steps:
-            results = [[course[step] for course in of_replicate] for of_replicate in courses]
-            top1 = mean_of([MEASURES["top1"].value(of_run) for of_replicate in results for of_run in of_replicate])
-            is_known = all(_has(key, of_replicate) for of_replicate in results)
-            value = mean_of([MEASURES[key].point(of_replicate) for of_replicate in results]) if is_known else math.nan
+            results = [[course[step] for course in replicate] for replicate in courses]
+            top1 = mean_of([MEASURES["top1"].value(result) for replicate in results for result in replicate])
+            is_known = all(_has(key, replicate) for replicate in results)
+            value = mean_of([MEASURES[key].point(replicate) for replicate in results]) if is_known else math.nan
             if top1 > twice_chance(len(results[0][0].correct)) and math.isfinite(value):
                 points.append((top1, value))
         return points
@@ -215,7 +215,7 @@ class RunGroup:
 
 
 def _has(key: str, results: Sequence[Results]) -> bool:
-    return all(MEASURES[key].is_known(of_run) for of_run in results)
+    return all(MEASURES[key].is_known(result) for result in results)
 
 
 def groups_of(
@@ -249,5 +249,5 @@ def variances_of_a_run(groups: Iterable[RunGroup]) -> dict[str, SeedVariance]:
         for key, variance in group.variances.items():
             if not MEASURES[key].is_logarithmic:
                 kinds.setdefault(key, {})[group.name] = variance
-    means = {key: pooled_variance(of_kinds, {"a run": 1}) for key, of_kinds in kinds.items()}
+    means = {key: pooled_variance(variances, {"a run": 1}) for key, variances in kinds.items()}
     return {key: mean for key, mean in means.items() if mean and math.isfinite(mean.degrees)}

@@ -112,7 +112,7 @@ class Run:
         return list(dict.fromkeys(self._problems))  # several properties may need the same file
 
     @functools.cached_property
-    def noted(self) -> Mapping[str, Any]:
+    def document(self) -> Mapping[str, Any]:
         """The content of config.json: the config, and the software and hardware of the run."""
         document = read_document(self.workdir)
         if document is None:
@@ -124,7 +124,7 @@ class Run:
     @property
     def config(self) -> Mapping[str, Any]:
         """The config, by dotted key."""
-        return self.noted["config"]
+        return self.document["config"]
 
     @property
     def eval_sets(self) -> Sequence[str]:
@@ -142,12 +142,12 @@ class Run:
 
     @property
     def is_finished(self) -> bool:
-        return self.is_published or "finished" in self.noted
+        return self.is_published or "finished" in self.document
 
     @property
     def seconds(self) -> float | None:
         """The duration of the training; None before its end."""
-        return self.noted.get("finished", {}).get("seconds")
+        return self.document.get("finished", {}).get("seconds")
 
     @unless_damaged({})
     def data(self) -> Mapping[str, Any]:
@@ -156,10 +156,10 @@ class Run:
 
     def check_data(self, fingerprint: str) -> None:
         """Raise UserError unless the run was trained on the data with this fingerprint."""
-        expected = self.data.get("fingerprint", "unknown")
-        if fingerprint != expected:
+        run_fingerprint = self.data.get("fingerprint", "unknown")
+        if fingerprint != run_fingerprint:
             raise UserError(
-                f"the current data are not those of the training (fingerprint {fingerprint[:12]}, not {expected[:12]})"
+                f"the current data are not those of the training (fingerprint {fingerprint[:12]}, not {run_fingerprint[:12]})"
             )
 
     @unless_damaged(((), None))

@@ -48,10 +48,10 @@ class Checkpoints:
 
     def _note(self, step: int) -> None:
         self.newest = step
-        note_saved(self.saved)
+        note_saved(self.note)
 
     @property
-    def saved(self) -> str:
+    def note(self) -> str:
         """A sentence on the last saved step, which a program prints when it stops."""
         if not self.newest:
             return "no step is saved yet, and the same command starts again"

@@ -26,14 +26,14 @@ def corruption(step: Path) -> str | None:
     if not manifest.exists():
         return "was not finished"
     try:
-        expected = dict(json.loads(manifest.read_bytes()))
+        entries = dict(json.loads(manifest.read_bytes()))
     except (ValueError, TypeError, RecursionError):
         return "has an unreadable manifest"
     hashes = file_hashes(step)
-    for name in sorted(expected.keys() | hashes.keys()):
+    for name in sorted(entries.keys() | hashes.keys()):
         if name not in hashes:
             return f"lacks {name}"
-        if expected.get(name) != hashes[name]:
+        if entries.get(name) != hashes[name]:
             return f"is corrupt: the sha256 of {name} differs from its manifest"
     return None
 

@@ -27,11 +27,11 @@ class StopRequest:
     """A context that listens for SIGTERM. After the context, SIGTERM has its previous effect.
 
     Attributes:
-        requested: whether the run must stop, as of the last `after_step` or `check`.
+        is_requested: whether the run must stop, as of the last `after_step` or `check`.
     """
 
     def __init__(self):
-        self.requested = False
+        self.is_requested = False
         self._has_signal = False
         self._patience = 0.0  # seconds after SIGTERM until the current action must end; 0 for no limit
 
@@ -89,13 +89,13 @@ class StopRequest:
             yield batch
 
     def after_step(self) -> None:
-        """Update `requested`, with the same result in all processes. Each process calls this once after each step."""
+        """Update `is_requested`, with the same result in all processes. Each process calls this once after each step."""
         if jax.process_count() == 1:
-            self.requested = self._has_signal
+            self.is_requested = self._has_signal
         else:
-            self.requested = multihost_utils.reached_preemption_sync_point(next(_numbers))
+            self.is_requested = multihost_utils.reached_preemption_sync_point(next(_numbers))
 
     def check(self) -> bool:
-        """Update and return `requested` in the middle of an evaluation; False if processes must agree first."""
-        self.requested = self._has_signal
-        return self.requested
+        """Update and return `is_requested` in the middle of an evaluation; False if processes must agree first."""
+        self.is_requested = self._has_signal
+        return self.is_requested

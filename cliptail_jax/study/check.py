@@ -86,8 +86,8 @@ def check_runs(
     display_names: Mapping[str, str] | None = None,
 ) -> None:
     """Raise UserError if a run is not evaluated, if two runs are the same, or if a field names a run that does not exist."""
-    if unmeasured := [name for name, config in runs.items() if not config.eval.sets and not transfer]:
-        raise UserError(f"run '{unmeasured[0]}': eval.sets is empty, but a study compares evaluations")
+    if names := [name for name, config in runs.items() if not config.eval.sets and not transfer]:
+        raise UserError(f"run '{names[0]}': eval.sets is empty, but a study compares evaluations")
     first_names: dict[tuple, str] = {}
     for name, config in runs.items():
         first = first_names.setdefault(tuple(value for key, value in flatten(config) if key in DECISIVE), name)

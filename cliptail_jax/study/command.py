@@ -73,8 +73,8 @@ def study_command(options: argparse.Namespace, names: Sequence[str]) -> None:
         elif names:
             train_parts(open_study(study, workdir, options.overwrite, max_pairs), names, options.overwrite, places)
         elif options.report:
-            opened = open_study(study, workdir, options.overwrite, max_pairs)
-            stopping.report_begun(opened) if max_pairs else report_study(opened)
+            opened_study = open_study(study, workdir, options.overwrite, max_pairs)
+            stopping.report_begun(opened_study) if max_pairs else report_study(opened_study)
         elif max_pairs:
             stopping.run_until_decided(study, workdir, keys, options.overwrite, options.budget or 0, places)
         else:

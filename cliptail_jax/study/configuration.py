@@ -157,8 +157,8 @@ def replicate_of(seed: int, configs: SeedConfigs, counterbalanced: bool, seeds: 
 
     Raises UserError if the seed of a run does not refer to that of the study, which has several `seeds`.
     """
-    if fixed := [name for name, run in configs.runs.items() if run.seed != seed]:
-        raise UserError(f"run '{fixed[0]}': its seed does not refer to the study's, so all {seeds} are the same")
+    if names := [name for name, run in configs.runs.items() if run.seed != seed]:
+        raise UserError(f"run '{names[0]}': its seed does not refer to the study's, so all {seeds} are the same")
     replicate = {f"seed_{seed}": configs}
     if counterbalanced:
         replicate[f"seed_{seed}{MIRRORED}"] = configs._replace(

@@ -13,7 +13,7 @@ from cliptail_jax.results.study import Runs
 from cliptail_jax.study.configuration import RunConfigs
 from cliptail_jax.study.places import Place, are_chips, whole_machine
 from cliptail_jax.study.pool import call_at_places
-from cliptail_jax.study.transfer import transfer_and_report
+from cliptail_jax.transfer.command import transfer_and_report
 from cliptail_jax.transfer.configuration import TransferConfig
 from cliptail_jax.transfer.program import TransferFailed
 

@@ -36,29 +36,29 @@ def add_published(config: StudyConfig, name: str, workdir: Path) -> None:
             "--with_published: a transfer needs checkpoints, which published runs do not have: leave it out"
         )
     with tempfile.TemporaryDirectory() as folder:
-        published = published_as(config.queue, name, Path(folder))
+        source = published_as(config.queue, name, Path(folder))
         # The claims are copied first, so that an interrupted copy is continued.
         file_names = [path.name for path in workdir.iterdir() if path.name != LOCK] if workdir.exists() else []
         if file_names and not (
-            CLAIMS in file_names and (workdir / CLAIMS).read_bytes() == (published / CLAIMS).read_bytes()
+            CLAIMS in file_names and (workdir / CLAIMS).read_bytes() == (source / CLAIMS).read_bytes()
         ):
             raise UserError(
                 f"{workdir} contains {min(file_names)}, and --with_published begins in an empty directory: choose another "
                 "--workdir, or leave it out"
             )
-        runs = (run.workdir.relative_to(published) for run in find_runs(published))
-        if other_runs := [name for name in runs if is_other_run(workdir / name, published / name)]:
+        runs = (run.workdir.relative_to(source) for run in find_runs(source))
+        if other_runs := [name for name in runs if is_other_run(workdir / name, source / name)]:
             raise UserError(
                 f"{workdir / other_runs[0]} is not the published run: choose another --workdir for --with_published, or leave it out"
             )
         if jax.process_index() == 0:
-            copy_study(published, workdir)
+            copy_study(source, workdir)
         broadcast_from_first(True)  # other processes wait for the copy before they read
 
 
-def is_other_run(workdir: Path, published: Path) -> bool:
+def is_other_run(workdir: Path, source: Path) -> bool:
     """Whether a directory has a run other than the published one. The software, command and time in config.json count, too."""
-    return (workdir / CONFIG).exists() and (workdir / CONFIG).read_bytes() != (published / CONFIG).read_bytes()
+    return (workdir / CONFIG).exists() and (workdir / CONFIG).read_bytes() != (source / CONFIG).read_bytes()
 
 
 def published_as(queue: RunConfigs, name: str, folder: Path) -> Path:
@@ -66,9 +66,9 @@ def published_as(queue: RunConfigs, name: str, folder: Path) -> Path:
     names = [archive for archive in known_archives() if archive == name or archive.startswith(f"{name}_")]
     obstacles = []
     for candidate in names or [name]:
-        published = unpack(find_archive(candidate), folder)
-        if not (obstacle := obstacle_to(queue, published)):
-            return published
+        source = unpack(find_archive(candidate), folder)
+        if not (obstacle := obstacle_to(queue, source)):
+            return source
         obstacles.append(f"{candidate}: {obstacle}")
     raise UserError(
         f"the published runs are not those of this config ({'; '.join(obstacles)}): go back to their recipe and seeds, or leave "
@@ -76,10 +76,10 @@ def published_as(queue: RunConfigs, name: str, folder: Path) -> Path:
     )
 
 
-def obstacle_to(queue: RunConfigs, published: Path) -> str:
+def obstacle_to(queue: RunConfigs, source: Path) -> str:
     """The first difference of published runs from those of a queue, which may have more; '' if there is none."""
-    for run in find_runs(published):
-        name = str(run.workdir.relative_to(published))
+    for run in find_runs(source):
+        name = str(run.workdir.relative_to(source))
         if name not in queue:
             return f"this config has no run {name}"
         config = queue[name]
@@ -90,17 +90,15 @@ def obstacle_to(queue: RunConfigs, published: Path) -> str:
     return ""
 
 
-def copy_study(published: Path, workdir: Path) -> None:
+def copy_study(source: Path, workdir: Path) -> None:
     """Copy the claims and those runs that are not in `workdir`."""
-    new_runs = [
-        run for run in find_runs(published) if not (workdir / run.workdir.relative_to(published) / CONFIG).exists()
-    ]
-    files = [published / CLAIMS]
+    new_runs = [run for run in find_runs(source) if not (workdir / run.workdir.relative_to(source) / CONFIG).exists()]
+    files = [source / CLAIMS]
     for run in new_runs:  # config.json makes a directory a run, so it is the last
         files += sorted(files_below(run.workdir), key=lambda file: file.name == CONFIG)
     for file in files:
-        target = workdir / file.relative_to(published)
+        target = workdir / file.relative_to(source)
         target.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(target, file.read_bytes())
     if new_runs:
-        log_line(f"{workdir}: {len(new_runs)} published runs of {published.name}")
+        log_line(f"{workdir}: {len(new_runs)} published runs of {source.name}")

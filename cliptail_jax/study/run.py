@@ -59,14 +59,14 @@ class OpenedStudy(NamedTuple):
         workdir: its directory.
         study: its runs and claims, for the page.
         page: its page.
-        started: the time at which it was opened, by `time.perf_counter`.
+        start_time: the time at which it was opened, by `time.perf_counter`.
     """
 
     config: StudyConfig
     workdir: Path
     study: Study
     page: StudyPage
-    started: float
+    start_time: float
 
 
 def run_study(
@@ -141,7 +141,7 @@ def open_study(config: StudyConfig, workdir: Path, overwrite: bool = False, max_
 
     Raises UserError if `workdir` contains other results, or, without `overwrite`, another study or runs of other configs.
     """
-    started = time.perf_counter()
+    start_time = time.perf_counter()
     if read_config(workdir) is not None:
         raise UserError(f"{workdir} contains a run: choose another --workdir")
     check_directory(workdir, ("report.md", "report.json", PAGE), (stated_claims.FILE, STUDY), overwrite)
@@ -165,7 +165,7 @@ def open_study(config: StudyConfig, workdir: Path, overwrite: bool = False, max_
         borrowed=borrow_variances(config.variances_from, config.claims.values()) if config.variances_from else None,
         names=config.names,
     )
-    return OpenedStudy(config, workdir, study, StudyPage(study, workdir), started)
+    return OpenedStudy(config, workdir, study, StudyPage(study, workdir), start_time)
 
 
 def changed_fields(line: str) -> list[str]:
@@ -296,7 +296,7 @@ def write(
         opened_study.workdir,
         groups_of(by_replicate, labels_of(opened_study.study.runs, opened_study.study.names)),
     )
-    seconds = time.perf_counter() - opened_study.started
+    seconds = time.perf_counter() - opened_study.start_time
     claims, lead = evaluate_study(opened_study.study, by_replicate), lead_of_study(opened_study.study, by_replicate)
     figure_names, figure_failures = draw_figures(config.figures, seeds, workdir)
     study = dataclasses.replace(opened_study.study, failures=failures | figure_failures)

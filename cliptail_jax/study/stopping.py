@@ -121,11 +121,11 @@ def run_until_decided(
             if pairs < begun_pairs:  # an earlier call has tested the claims on these
                 continue
             claims = report_study(current_study, failures, places)
-            undecided = [key for key in keys if claims and claims[key].verdict == INCONCLUSIVE]
-            if pairs >= FIRST and not broadcast_from_first(len(undecided)):
+            open_keys = [key for key in keys if claims and claims[key].verdict == INCONCLUSIVE]
+            if pairs >= FIRST and not broadcast_from_first(len(open_keys)):
                 return
             if pairs >= FIRST:
-                tqdm.write(f"After {pairs} of at most {max_pairs} pairs or seeds, undecided: {', '.join(undecided)}")
+                tqdm.write(f"After {pairs} of at most {max_pairs} pairs or seeds, undecided: {', '.join(open_keys)}")
         if pairs < begun_pairs:  # the budget ended before that
             report_study(first_pairs(opened_study, begun_pairs), failures, places)
 

@@ -158,7 +158,7 @@ def report(state: TrainState, towers: Towers, workdir: Path) -> None:
         names = [".".join(map(str, path)) for path in tower.missing_parameters]
         new_parameters = f"randomly initialized: {', '.join(names)}" if names else "all of them"
         log_line(f"  {tower.part}: {number} parameters from {tower.name}; {new_parameters}")
-        for grid in dict.fromkeys(tower.resized.values()):
+        for grid in dict.fromkeys(tower.resized_grids.values()):
             log_line(
                 f"  {tower.part}: positions resized from {grid_text(*grid)}, for images of another size{export_note(tower)}"
             )
@@ -172,7 +172,9 @@ def report(state: TrainState, towers: Towers, workdir: Path) -> None:
 def origins(state: TrainState, towers: Towers) -> list[tuple[str, str, str, str]]:
     """The path, shape, origin and fate ('trained', 'frozen' or 'statistic') of each parameter."""
     name_of = {tower.part: tower.name for tower in towers}
-    notes = {path: f", positions resized from {grid_text(*grid)}" for t in towers for path, grid in t.resized.items()}
+    notes = {
+        path: f", positions resized from {grid_text(*grid)}" for t in towers for path, grid in t.resized_grids.items()
+    }
     rows = []
     for fate, part in (("trained", state.trainable), ("frozen", state.frozen), ("statistic", state.batch_stats)):
         for path, variable in nnx.to_flat_state(part):

@@ -16,7 +16,7 @@ NOTICEABLE = 0.1  # share of the time between two batches; shorter waits do not 
 
 
 class InputMonitor:
-    """Measures the input of one session of a run. `waited` are the seconds so far in which the devices had no images.
+    """Measures the input of one session of a run. `wait_seconds` are the seconds so far in which the devices had no images.
 
     A step waits for its images if the devices are idle when they arrive. The duration of a step is measured while it
     runs alone. The duration of loading its images is the time that the cores are busy with them.
@@ -25,7 +25,7 @@ class InputMonitor:
     def __init__(self, workers: int, canvas: int):
         """`workers` is the number of processes that load images, 0 for threads; `canvas` the side of a canvas in pixels."""
         self._workers, self._canvas = workers, canvas
-        self.waited = 0.0
+        self.wait_seconds = 0.0
         self._is_reported = False
         self._waits: list[bool] = []
         self._step_seconds: list[float] = []
@@ -46,7 +46,7 @@ class InputMonitor:
             arrival = time.perf_counter()
             loading = batch.pop("loading")
             is_idle = self._running is not None and self._running[1].is_ready()
-            self.waited += (arrival - start) * is_idle
+            self.wait_seconds += (arrival - start) * is_idle
             if len(self._loading) < STEPS:
                 self._loading.append(loading)
                 if last is not None and self._running:
@@ -83,10 +83,10 @@ class InputMonitor:
             text += f"; data.workers={min(cores_for_input, cores)} uses more of them"
         elif waits > 0.5 and cores_for_input > cores:
             text += "; data.resize='step' or data.scaled_decoding leaves them less to do"
-        _, reduced, longest = np.stack(self._loading).T
-        if reduced.sum():
+        _, reductions, longest = np.stack(self._loading).T
+        if reductions.sum():
             text += (
-                f"; {int(reduced.sum()):,} images had longer sides than data.canvas={self._canvas} and were reduced to it: "
+                f"; {int(reductions.sum()):,} images had longer sides than data.canvas={self._canvas} and were reduced to it: "
                 f"{int(longest.max())} would fit all of them"
             )
         return text

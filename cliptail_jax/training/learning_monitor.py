@@ -24,7 +24,9 @@ class LearningMonitor:
     def __init__(self, chance: float | None, first_step: int, old_warnings: Iterable[str] = ()):
         self._chance, self._first_step = chance, first_step
         self._losses: deque[float] = deque(maxlen=LINES)
-        self._warned = {kind for kind in (NO_PROGRESS, ONE_CLASS) if any(f"{kind}: " in text for text in old_warnings)}
+        self._warning_kinds = {
+            kind for kind in (NO_PROGRESS, ONE_CLASS) if any(f"{kind}: " in text for text in old_warnings)
+        }
 
     def loss(self, step: int, loss: float) -> str:
         """A warning if the losses of the last logged steps, up to `step`, are those of chance; '' if not, or repeated."""
@@ -53,7 +55,7 @@ class LearningMonitor:
         )
 
     def _once(self, kind: str, text: str) -> str:
-        if kind in self._warned:
+        if kind in self._warning_kinds:
             return ""
-        self._warned.add(kind)
+        self._warning_kinds.add(kind)
         return f"{kind}: {text}"

@@ -72,11 +72,11 @@ def typed_config(config: ConfigDict) -> TransferConfig:
     Raises UserError that names the first key that is unknown, missing, or has an invalid value.
     """
     fields.check(config, TransferConfig())
-    typed = fields.typed(TransferConfig(), config)
-    if not typed.sets:
+    sections = fields.typed(TransferConfig(), config)
+    if not sections.sets:
         raise UserError("sets is empty: name the sets to transfer to, such as \"('cifar100',)\"")
-    for method in typed.methods or ("",):
+    for method in sections.methods or ("",):
         if method not in METHODS:
             hint = did_you_mean(method, METHODS)
             raise UserError(f"methods has '{method}'{hint}: there are {', '.join(METHODS)}")
-    return typed
+    return sections

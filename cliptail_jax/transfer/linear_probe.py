@@ -98,36 +98,36 @@ def _follow(fit_one: Callable, features, targets, num_classes: int, weight_decay
     path = []
     # Otherwise, GPUs and TPUs would round the factors, and stop far from the optimum.
     with jax.default_matmul_precision("highest"):
-        rotated = _rotate(np.asarray(features, np.float32))
+        rotation = _rotate(np.asarray(features, np.float32))
         targets = jnp.asarray(targets)
         earlier_optimum = optimum = Linear(jnp.zeros((features.shape[1], num_classes)), jnp.zeros(num_classes))
         quiet = None if len(weight_decays) > 1 else True
         for weight_decay in tqdm(np.float32(weight_decays), "linear probes", unit=" fits", disable=quiet, leave=False):
             earlier_optimum, optimum = (
                 optimum,
-                fit_one(rotated, targets, weight_decay / len(features), earlier_optimum, optimum),
+                fit_one(rotation, targets, weight_decay / len(features), earlier_optimum, optimum),
             )
             path.append(jax.block_until_ready(optimum))
-        return _rotate_back(rotated, jax.tree.map(lambda *parts: jnp.stack(parts), *path))
+        return _rotate_back(rotation, jax.tree.map(lambda *parts: jnp.stack(parts), *path))
 
 
 @jax.jit
 def _rotate(features: Float[Array, "example dim"]) -> _RotatedFeatures:
     mean = features.mean(0)
-    centred = features - mean
-    variances, axes = jnp.linalg.eigh(centred.T @ centred / len(features))
+    offsets = features - mean
+    variances, axes = jnp.linalg.eigh(offsets.T @ offsets / len(features))
     variances = jnp.maximum(variances, 0)  # rounding makes the smallest ones negative
-    return _RotatedFeatures(centred @ axes, mean, axes, variances)
+    return _RotatedFeatures(offsets @ axes, mean, axes, variances)
 
 
 @jax.jit
-def _rotate_back(rotated: _RotatedFeatures, path: Linear) -> Linear:
-    weights = rotated.axes @ path.weights
-    return Linear(weights, path.bias - rotated.mean @ weights)
+def _rotate_back(rotation: _RotatedFeatures, path: Linear) -> Linear:
+    weights = rotation.axes @ path.weights
+    return Linear(weights, path.bias - rotation.mean @ weights)
 
 
 def _fit_one(
-    rotated: _RotatedFeatures,
+    rotation: _RotatedFeatures,
     targets: Array,
     penalty: Float[Array, ""] | float,
     earlier_optimum: Linear,
@@ -142,16 +142,16 @@ def _fit_one(
     """
     guess = jax.tree.map(lambda a, b: 2 * b - a, earlier_optimum, optimum)
     # Curvature of the loss is about the mean of p(1 - p) times that of the features (1 for the bias).
-    probabilities = link(rotated.features @ guess.weights + guess.bias)
+    probabilities = link(rotation.features @ guess.weights + guess.bias)
     sharpness = jnp.maximum((probabilities * (1 - probabilities)).mean(), 1e-12)
-    scale = Linear(jax.lax.rsqrt(sharpness * rotated.variances + penalty), jax.lax.rsqrt(sharpness))
+    scale = Linear(jax.lax.rsqrt(sharpness * rotation.variances + penalty), jax.lax.rsqrt(sharpness))
 
-    def unscaled(scaled: Linear) -> Linear:
-        return Linear((scaled.weights.T * scale.weights).T, scaled.bias * scale.bias)
+    def unscaled(parameters: Linear) -> Linear:
+        return Linear((parameters.weights.T * scale.weights).T, parameters.bias * scale.bias)
 
-    def objective(scaled: Linear) -> Float[Array, ""]:
-        weights, bias = unscaled(scaled)
-        return losses(rotated.features @ weights + bias, targets).mean() + penalty / 2 * (weights**2).sum()
+    def objective(parameters: Linear) -> Float[Array, ""]:
+        weights, bias = unscaled(parameters)
+        return losses(rotation.features @ weights + bias, targets).mean() + penalty / 2 * (weights**2).sum()
 
     start = Linear((guess.weights.T / scale.weights).T, guess.bias / scale.bias)
     return unscaled(_minimise(objective, start))

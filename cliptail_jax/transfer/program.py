@@ -213,19 +213,19 @@ def compute(
     workdir: Path,
 ) -> Transfer:
     """Compute a model's result on a set, write its arrays, and return it with the seconds that it took."""
-    method, started, seconds = key["method"], time.perf_counter(), {}
+    method, start, seconds = key["method"], time.perf_counter(), {}
     if method == "finetune":
         folder = fine_tuning.folder_of(workdir, key, settings)
         measurement = fine_tuning.fine_tune(extract.model, opened_set, folder, config)
     else:
         splits = {split: extract(opened_set, split) for split in opened_set.definition.splits}
         seconds["feature_seconds"] = sum(float(features.seconds) for features in splits.values())
-        started = time.perf_counter()
+        start = time.perf_counter()
         if method == "probe":
             measurement = methods.probe(opened_set, splits, config.seed)
         else:
             measurement = methods.few_shot(opened_set, splits, config.few_shot, config.seed)
-    seconds["seconds"] = time.perf_counter() - started
+    seconds["seconds"] = time.perf_counter() - start
     if jax.process_index() == 0:
         path = predictions_path(workdir, key)
         path.parent.mkdir(parents=True, exist_ok=True)

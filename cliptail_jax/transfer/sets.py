@@ -34,9 +34,9 @@ class OpenedTransferSet:
         source = self.sources[split]
         if not self.definition.has_objects:
             labels = source.metadata["label"].to_numpy()
-            if len(unlabelled := np.flatnonzero(labels < 0)):
+            if len(records := np.flatnonzero(labels < 0)):
                 raise UserError(
-                    f"{len(unlabelled):,} records of {source.name}:{split} have no label, such as record {unlabelled[0]}: choose a "
+                    f"{len(records):,} records of {source.name}:{split} have no label, such as record {records[0]}: choose a "
                     "split or a set with all labels"
                 )
             return labels

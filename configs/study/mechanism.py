@@ -41,7 +41,7 @@ CLAIMS = {
     "cosine": ("A linear head leaves SL more biased than a cosine head", "sl_linear", "sl"),
     "adamw": ("SGD leaves SL more biased than AdamW", "sl", "sl_adamw"),
     "batch": ("A softmax over all classes leaves SL more biased than over those of the batch", "sl_adamw", "batch"),
-    "counts": ("Counting each class of the batch once leaves more bias than as often as it occurs", "batch", "counts"),
+    "counts": studies.STEP_CLAIMS["counts"],
     "names": ("A class embedding of its own leaves more bias than a text tower's of the class name", "counts", "names"),
     "both": ("One direction leaves CLIP more biased than both", "names", "clip"),
     "captions": ("Class names leave CLIP more biased than captions", "clip", "clip_captions"),

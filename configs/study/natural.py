@@ -61,12 +61,11 @@ BIAS = ("odds_acc", "slope_pred")
 # The claim, the run with the higher and the run with the lower value of each measure of bias.
 LOSSES = {
     "clip": ("SL is more biased than CLIP on captions of the same records", "sl", "clip"),
-    "batch": ("A softmax over all classes leaves SL more biased than over those of the batch", "sl", "batch"),
-    "counts": ("Counting each class of the batch once leaves more bias than as often as it occurs", "batch", "counts"),
+    **{key: studies.STEP_CLAIMS[key] for key in ("batch", "counts")},
     "captions": ("Class names leave CLIP more biased than captions of the same records", "clip_names", "clip"),
     "all": ("Pairs with a class leave CLIP more biased than all pairs", "clip", "clip_all"),
     "words_all": ("Words as labels, without contrast, leave more bias than CLIP", "words_all", "clip_all"),
-    "adjusted": ("SL is more biased than with adjusted logits", "sl", "adjusted"),
+    "adjusted": studies.STEP_CLAIMS["adjusted"],
 }
 EQUAL = {
     "counts_equal": (
@@ -109,8 +108,8 @@ def losses() -> tuple[dict[str, ConfigDict], dict[str, studies.ClaimFields]]:
         "batch": sl("vocabulary=1"),
         "counts": sl("vocabulary=1"),
         "adjusted": sl("logit_adjustment=1"),
-        "clip_names": clip(labelled=True),
-        "clip": clip(labelled=True),
+        "clip_names": clip(only_classes=True),
+        "clip": clip(only_classes=True),
         "clip_all": clip(),
         "sigmoid_all": clip("loss=sigmoid"),
         "words_all": clip("loss=words"),
@@ -131,16 +130,18 @@ def order() -> tuple[dict[str, ConfigDict], dict[str, studies.ClaimFields]]:
     kinds = {
         "sl": sl,
         "counts": lambda: sl("vocabulary=1"),
-        "clip": lambda: clip(labelled=True),
+        "clip": lambda: clip(only_classes=True),
         "clip_all": clip,
     }
     runs, easier_claims, robust_claims = {}, {}, {}
     for kind, make in kinds.items():
-        for name, (ranks, mirrored) in ORDERS.items():
+        for name, (ranks, is_mirrored) in ORDERS.items():
             config = runs[f"{kind}_{name}"] = make()
             config.total_steps = STEPS * 2 // 3
             config.data.classes.at_least = MIN_RECORDS
-            profile = dict(name="exponential", ratio=float(RATIO), largest=MIN_RECORDS, order=ranks, mirrored=mirrored)
+            profile = dict(
+                name="exponential", ratio=float(RATIO), largest=MIN_RECORDS, order=ranks, mirrored=is_mirrored
+            )
             config.data.profile.update(profile)
             config.loss.count_in_batch = kind == "counts"
             config.eval.every_epochs = 2 if kind == "clip_all" else 20
@@ -168,9 +169,9 @@ def order() -> tuple[dict[str, ConfigDict], dict[str, studies.ClaimFields]]:
 def factors() -> tuple[dict[str, ConfigDict], dict[str, studies.ClaimFields]]:
     """The runs and claims of a part."""
     runs = {
-        "clip": clip(labelled=True),
-        "clip_style": clip("captions=name+style", labelled=True),
-        "clip_set": clip("captions=name+style+title", labelled=True),
+        "clip": clip(only_classes=True),
+        "clip_style": clip("captions=name+style", only_classes=True),
+        "clip_set": clip("captions=name+style+title", only_classes=True),
         "clip_third": clip(),
         "clip_all": clip(),
         "all_half": clip("fraction=1/2"),
@@ -199,11 +200,11 @@ def sl(*args: str) -> ConfigDict:
     return with_recipe(load_config(",".join(["sup:data=icons", *args])))
 
 
-def clip(*args: str, labelled: bool = False) -> ConfigDict:
+def clip(*args: str, only_classes: bool = False) -> ConfigDict:
     """CLIP on the names of all pairs, or of those with a class."""
     config = with_recipe(load_config(",".join(["clip:data=icons", *args])))
     config.model.text.update(dict(width=128, layers=2, context_length=16))
-    if labelled:
+    if only_classes:
         config.data.class_match.classes = ""  # the records' own labels, which are by the same rule
     return config
 

@@ -28,12 +28,6 @@ RATES = (1e-3, 3e-3, 1e-2)
 ARMS = ("sl", "batch", "counts", "adjusted", "clip")
 BEST_RATES = {"sl": 1e-2, "batch": 1e-2, "counts": 1e-2, "adjusted": 3e-2, "clip": 3e-3}  # results/robustness_rates.md
 # The claim, the arm with the higher and the arm with the lower log-odds per decade.
-CLAIMS = {
-    "clip": ("SL is more biased than CLIP", "sl", "clip"),
-    "batch": ("A softmax over all classes leaves SL more biased than over those of the batch", "sl", "batch"),
-    "counts": ("Counting each class of the batch once leaves more bias than as often as it occurs", "batch", "counts"),
-    "adjusted": ("SL is more biased than with adjusted logits", "sl", "adjusted"),
-}
 EQUAL = {"counts_equal": ("With counted classes of the batch, SL is as biased as CLIP", "counts", "clip")}
 TUNING_SEED = 1000
 
@@ -85,7 +79,7 @@ def claims_in(cell: str, suffix: str = "") -> dict[str, studies.ClaimFields]:
     """The claims on the arms in a cell. A claim has the same text in all cells."""
     fields, equal_fields = (
         {f"{key}-{cell}": (text + suffix, f"{a}-{cell}", f"{b}-{cell}") for key, (text, a, b) in claims.items()}
-        for claims in (CLAIMS, EQUAL)
+        for claims in (studies.STEP_CLAIMS, EQUAL)
     )
     return studies.claims_on(("odds_acc",), fields) | studies.claims_on(("odds_acc",), equal_fields, equal=True)
 
@@ -95,7 +89,7 @@ def width_claims() -> dict[str, studies.ClaimFields]:
     claims = {}
     narrow_cell, wide_cell = (Cell(3e-3, width, 12, 64) for width in WIDTHS)
     for key in ("batch", "counts"):
-        _, higher, lower = CLAIMS[key]
+        _, higher, lower = studies.STEP_CLAIMS[key]
         step = {
             f"{key}-widths": (
                 f"The step to {lower} changes bias as much at both widths",

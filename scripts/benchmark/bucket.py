@@ -96,10 +96,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         began = time.monotonic()
         train("gs://bucket/run", f"{folder}/tfds", environment)
         seconds = round(time.monotonic() - began)
-        expected = losses(Path(folder, "run/metrics.jsonl").read_text(encoding="utf-8"))
+        folder_losses = losses(Path(folder, "run/metrics.jsonl").read_text(encoding="utf-8"))
         bucket_losses = losses(bucket._storage.get_file("bucket", "run/metrics.jsonl").decode())
-    print_report("bucket", **counts, seconds=seconds, steps=len(bucket_losses), same=bucket_losses == expected)
-    return int(bucket_losses != expected)
+    print_report("bucket", **counts, seconds=seconds, steps=len(bucket_losses), same=bucket_losses == folder_losses)
+    return int(bucket_losses != folder_losses)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ def print_report(benchmark: str, **numbers) -> None:
 
 def cpu_seconds() -> float:
     """CPU time of this process, of all its threads, and of the processes that it has started and that have ended."""
-    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + ended.ru_utime + ended.ru_stime
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
 
 
 def peak_gib() -> float:

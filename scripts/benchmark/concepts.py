@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/captions.parquet"
         pa.parquet.write_table(pa.table({"TEXT": captions}), path)
-        of_file = rates(lambda: count_part(path, counter=counter), len(captions), options.seconds)[0]
+        file_speed = rates(lambda: count_part(path, counter=counter), len(captions), options.seconds)[0]
         peak = peak_of_program(path)
     print_report(
         "concepts",
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         per_core=round(per_core),
         direct_per_core=direct,
         ratio=round(per_core / direct),
-        file_per_second=round(of_file),
+        file_per_second=round(file_speed),
         cost_of_10000_classes=round(speed / slower_speed, 2),
         peak_gib=round(peak, 2),
     )

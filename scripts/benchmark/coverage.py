@@ -58,11 +58,11 @@ def simulated_study(
     study: list[list[Pair]] = [[] for _ in slopes]
     for pair in range(pairs):
         sizes = SIZES[rng.permutation(CLASSES)]
-        mirrored = SIZES[::-1][np.argsort(np.argsort(-sizes, kind="stable"))]
+        reversed_sizes = SIZES[::-1][np.argsort(np.argsort(-sizes, kind="stable"))]
         if not pair:
             easy[0] += CONFOUNDED * (np.log10(sizes) - np.log10(SIZES).mean())
         for kind, slope in enumerate(by_class + rng.normal(0, sds)[:, None]):
-            study[kind].append([simulated_run(rng, order, easy[kind], slope) for order in (sizes, mirrored)])
+            study[kind].append([simulated_run(rng, order, easy[kind], slope) for order in (sizes, reversed_sizes)])
     return study
 
 
@@ -95,8 +95,8 @@ def bootstrapped(measure: Measure, runs: Sequence[ClassResults]) -> Bootstrapped
     if len(runs) > 1:
         x, y = x - x.mean(axis=0), y - y.mean(axis=0)
     sums = np.stack([x.sum(axis=0), y.sum(axis=0), (x * y).sum(axis=0), (x * x).sum(axis=0)])
-    of_x, of_y, of_xy, of_xx = sums @ times_chosen()
-    slopes = (of_xy - of_x * of_y / CLASSES) / (of_xx - of_x**2 / CLASSES)
+    sum_x, sum_y, sum_xy, sum_xx = sums @ times_chosen()
+    slopes = (sum_xy - sum_x * sum_y / CLASSES) / (sum_xx - sum_x**2 / CLASSES)
     return Bootstrapped(float(slopes[0]), slopes[1:])
 
 
@@ -108,29 +108,31 @@ def times_chosen() -> Float[np.ndarray, "class resample"]:
 
 
 def intervals(
-    kinds: Sequence[Sequence[Bootstrapped]], published: Sequence[Sequence[Bootstrapped]]
+    kinds: Sequence[Sequence[Bootstrapped]], other_study: Sequence[Sequence[Bootstrapped]]
 ) -> dict[str, list[Estimate]]:
     """The difference of each kind and the next one by each interval, from the statistic [kind, pair] of two studies."""
     contrasts = [list(map(difference, *neighbours)) for neighbours in itertools.pairwise(kinds)]
     variances = {str(kind): variance for kind, pairs in enumerate(kinds) if (variance := seed_variance(pairs))}
-    borrowed = {
-        f"published {kind}": variance for kind, pairs in enumerate(published) if (variance := seed_variance(pairs))
+    other_variances = {
+        f"published {kind}": variance for kind, pairs in enumerate(other_study) if (variance := seed_variance(pairs))
     }
     estimates = {"own": list(map(mean_over_seeds, contrasts))}
-    for name, of_kinds in (("pooled", variances), ("borrowed", borrowed)):
-        if of_kinds:
-            pooled = [pooled_variance(of_kinds, {str(kind): 1, str(kind + 1): -1}) for kind in range(len(contrasts))]
-            estimates[name] = list(map(mean_over_seeds, contrasts, pooled))
+    for name, kind_variances in (("pooled", variances), ("borrowed", other_variances)):
+        if kind_variances:
+            contrast_variances = [
+                pooled_variance(kind_variances, {str(kind): 1, str(kind + 1): -1}) for kind in range(len(contrasts))
+            ]
+            estimates[name] = list(map(mean_over_seeds, contrasts, contrast_variances))
     return estimates
 
 
 def summary(estimates: Sequence[Sequence[Estimate]], truth: Float[np.ndarray, " claim"]) -> dict[str, float]:
     """How far the estimates [study, claim] are from the truth, and how long their intervals are."""
     values, low, high = (np.array(part) for part in np.moveaxis(np.array(estimates), -1, 0)[:3])
-    contain, of_studies = (low < truth) & (truth < high), np.mean(values - truth, axis=1)
+    contain, biases = (low < truth) & (truth < high), np.mean(values - truth, axis=1)
     return dict(
-        bias=np.mean(of_studies),
-        standard_error_of_bias=np.std(of_studies) / np.sqrt(len(of_studies)),
+        bias=np.mean(biases),
+        standard_error_of_bias=np.std(biases) / np.sqrt(len(biases)),
         width=np.mean(high - low),
         width_95th_percentile=np.percentile(high - low, 95),
         coverage_percent=100 * np.mean(contain),

@@ -54,13 +54,13 @@ class Folder:
         self.class_names = tuple(sorted({file.parent.name for file in files}))
         labels = [self.class_names.index(file.parent.name) for file in files]
         self.metadata = pa.table({"label": pa.array(labels, pa.int64())})
-        self._encoded = [enlarged(data, enlarge) if enlarge else data for data in files.values()]
+        self._files = [enlarged(data, enlarge) if enlarge else data for data in files.values()]
 
     def __len__(self) -> int:
-        return len(self._encoded)
+        return len(self._files)
 
     def encoded_images(self, records) -> list[bytes]:
-        return [self._encoded[record] for record in records]
+        return [self._files[record] for record in records]
 
 
 def enlarged(data: bytes, size: tuple[int, int]) -> bytes:
@@ -148,15 +148,17 @@ def _peers(steps: Callable) -> Peers:
 
         torch.set_num_threads(1)
         bicubic, rgb = transforms.InterpolationMode.BICUBIC, torchvision_io.ImageReadMode.RGB
-        of_pillow = transforms.Compose(steps(transforms, bicubic))
-        of_tensors = v2.Compose(steps(v2, bicubic))
+        pillow_transform = transforms.Compose(steps(transforms, bicubic))
+        tensor_transform = v2.Compose(steps(v2, bicubic))
 
         def by_torch(data: bytes) -> np.ndarray:
-            return of_tensors(torchvision_io.decode_jpeg(torch.frombuffer(data, dtype=torch.uint8), rgb)).numpy()
+            return tensor_transform(torchvision_io.decode_jpeg(torch.frombuffer(data, dtype=torch.uint8), rgb)).numpy()
 
         peers |= {
-            "torchvision": lambda data: np.asarray(of_pillow(pillow_image(data))),
-            "torchvision v2, tensors": lambda data: of_tensors(v2.functional.pil_to_tensor(pillow_image(data))).numpy(),
+            "torchvision": lambda data: np.asarray(pillow_transform(pillow_image(data))),
+            "torchvision v2, tensors": lambda data: tensor_transform(
+                v2.functional.pil_to_tensor(pillow_image(data))
+            ).numpy(),
             "torchvision v2, its decode_jpeg": by_torch,
         }
     return peers
@@ -204,12 +206,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.images:
         size = tuple(int(side) for side in options.enlarge.split("x")) if options.enlarge else None
         variant, batch_size, warm_up = make_variant(Folder(options.images, size), data), 64, WARM_UP
-        encoded = variant.source.encoded_images(variant.records)
+        files = variant.source.encoded_images(variant.records)
         crops = random_crops(data.image_size, tuple(data.crop_scale))
-        centred = centers(data.image_size, data.eval_resize)
+        centre_crops = centers(data.image_size, data.eval_resize)
         parts = {
-            "crops": ours(variant, data, batch_size) | loops(encoded, crops, batch_size),
-            "evaluation": ours_evaluating(variant, data, batch_size) | loops(encoded, centred, batch_size),
+            "crops": ours(variant, data, batch_size) | loops(files, crops, batch_size),
+            "evaluation": ours_evaluating(variant, data, batch_size) | loops(files, centre_crops, batch_size),
         }
     else:
         data = Data(image_size=32, crop_scale=(1.0, 1.0), shift=4, flip=True, cache=True)
@@ -218,8 +220,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parts = {"crops": ours(variant, data, batch_size)}
         with contextlib.suppress(ImportError):
             peer = {"torchvision": shifts(data.image_size, data.shift)}
-            decoded = [pillow_image(image) for image in variant.source.encoded_images(variant.records)]
-            parts["crops"] |= loops(decoded, peer, batch_size)
+            images = [pillow_image(image) for image in variant.source.encoded_images(variant.records)]
+            parts["crops"] |= loops(images, peer, batch_size)
     numbers = {name: measure(sides, warm_up, options.seconds, options.rounds) for name, sides in parts.items()}
     setting = {"data": options.data or "folder", "enlarged": options.enlarge}
     print_report("input_pipeline", **setting, images=len(variant), batch_size=batch_size, **numbers)

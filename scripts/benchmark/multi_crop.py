@@ -35,8 +35,8 @@ SMALL = MultiCrop(global_size=32, global_scale=(0.3, 1.0), local_size=16, local_
 def images_of(args: argparse.Namespace) -> list[Callable[[], RgbImage]]:
     """Functions that return each image, decoded."""
     if args.images:
-        encoded = read_images(args.images, args.batch_size).values()
-        return [lambda data=data: decode_image(data) for data in encoded]
+        files = read_images(args.images, args.batch_size).values()
+        return [lambda data=data: decode_image(data) for data in files]
     coarse = np.random.default_rng(0).integers(0, 256, (args.batch_size, 6, 6, 3), np.uint8)
     return [lambda image=resize(image, 32, 32): image for image in coarse]
 

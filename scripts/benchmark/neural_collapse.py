@@ -37,8 +37,8 @@ def direct(features: np.ndarray, labels: np.ndarray, head: np.ndarray) -> dict[s
     classes, dim, dtype = len(head), features.shape[1], features.dtype
     groups = [features[labels == label] for label in range(classes)]
     means = np.stack([group.mean(axis=0) for group in groups])
-    centred = means - means.mean(axis=0)
-    between_inverse = np.linalg.pinv(centred.T @ centred / classes, rcond=dim * np.finfo(dtype).eps)
+    offsets = means - means.mean(axis=0)
+    between_inverse = np.linalg.pinv(offsets.T @ offsets / classes, rcond=dim * np.finfo(dtype).eps)
 
     similarity, nc1 = np.zeros(classes, dtype), np.zeros(classes, dtype)
     for label, group in enumerate(groups):
@@ -49,7 +49,7 @@ def direct(features: np.ndarray, labels: np.ndarray, head: np.ndarray) -> dict[s
         similarity[label] = (unit @ unit.T)[~np.eye(len(group), dtype=bool)].mean()
 
     result = {"within_class_similarity": similarity, "nc1": nc1}
-    for name, vectors in (("nc2", centred), ("nc2_head", head)):
+    for name, vectors in (("nc2", offsets), ("nc2_head", head)):
         unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
         deviation = np.abs(unit @ unit.T + 1 / (classes - 1))
         np.fill_diagonal(deviation, 0)

@@ -20,6 +20,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from cliptail_jax.host.files import write_text
+from cliptail_jax.host.text import tsv
 from cliptail_jax.planning.bounds import binding
 from cliptail_jax.planning.topologies import find_topology
 from cliptail_jax.report.layout import markdown_table
@@ -97,14 +98,14 @@ def row(program: str, numbers: Mapping) -> dict[str, str]:
     }
     if not numbers["fits"]:
         return cells
-    shared, times = numbers["collectives"].values(), numbers["step_seconds"]
+    collectives, times = numbers["collectives"].values(), numbers["step_seconds"]
     seconds = binding(times)[1]
     hours = seconds * numbers["total_steps"] / 3600
     cells |= {
         "tflop": f"{numbers['flops'] / 1e12:.3g}",
         "hbm_gb": f"{numbers['hbm_bytes'] / 1e9:.3g}",
-        "collectives": f"{sum(x['count'] for x in shared)}",
-        "collectives_mb": f"{sum(x['bytes'] for x in shared) / 1e6:.3g}",
+        "collectives": f"{sum(x['count'] for x in collectives)}",
+        "collectives_mb": f"{sum(x['bytes'] for x in collectives) / 1e6:.3g}",
         "ms_arithmetic": f"{1000 * times['compute']:.3g}",
         "ms_hbm": f"{1000 * times['memory']:.3g}",
         "ms_links": f"{1000 * times['interconnect']:.3g}",
@@ -124,11 +125,7 @@ def read_plans() -> dict[str, dict[str, str]]:
 
 def write_plans(plans: Mapping[str, dict[str, str]]) -> None:
     rows = [plans[key] for program in PROGRAMS for topology in TOPOLOGIES if (key := f"{program}, {topology}") in plans]
-    text = io.StringIO()
-    table = csv.DictWriter(text, COLUMNS, restval="", delimiter="\t", lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows)
-    write_text(PLANS, text.getvalue())
+    write_text(PLANS, tsv(COLUMNS, ([row.get(column, "") for column in COLUMNS] for row in rows)))
 
 
 def table(plans: Mapping[str, dict[str, str]]) -> str:

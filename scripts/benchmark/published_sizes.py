@@ -6,12 +6,12 @@ Fills the column `parameters` of cliptail_jax/pretrained/published.tsv where it 
 """
 
 import csv
-import io
 
 import jax
 from flax import nnx
 
 from cliptail_jax.host.files import write_text
+from cliptail_jax.host.text import tsv
 from cliptail_jax.models.build import abstract_model
 from cliptail_jax.models.open_clip import named_architecture, named_encoder
 from cliptail_jax.pretrained.published import TABLE
@@ -22,11 +22,7 @@ def main() -> None:
         rows = list(csv.DictReader(file, delimiter="\t"))
     for row in rows:
         row["parameters"] = row["parameters"] or str(count_parameters(row["name"].split("/")[0]))
-    text = io.StringIO()
-    table = csv.DictWriter(text, rows[0].keys(), delimiter="\t", lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows)
-    write_text(TABLE, text.getvalue())
+    write_text(TABLE, tsv(rows[0], (row.values() for row in rows)))
 
 
 def count_parameters(architecture: str) -> int:

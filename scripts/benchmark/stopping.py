@@ -43,14 +43,14 @@ class Studies:
     Args:
         number: of studies.
         share: of the variance that differs by pair, the part of seeds.
-        pooled: whether the variance between seeds is estimated over all kinds.
+        pools: whether the variance between seeds is estimated over all kinds.
     """
 
-    def __init__(self, rng: np.random.Generator, number: int, pairs: int, share: float, pooled: bool):
-        self.pooled, self.of_pair = pooled, OF_PAIR * (1 - share)
-        shared = rng.normal(0, np.sqrt(SHARED / 2), (number, KINDS, 1))
+    def __init__(self, rng: np.random.Generator, number: int, pairs: int, share: float, pools: bool):
+        self.pools, self.pair_variance = pools, OF_PAIR * (1 - share)
+        effects = rng.normal(0, np.sqrt(SHARED / 2), (number, KINDS, 1))
         by_pair = rng.normal(0, np.sqrt(OF_PAIR / 2), (number, KINDS, pairs))
-        self.kinds = shared + by_pair
+        self.kinds = effects + by_pair
         self.differences = self.kinds[:, 1:] - self.kinds[:, :1]
         self.accuracy = rng.chisquare(DEGREES, (number, KINDS)) / DEGREES  # estimated over true variances of classes
 
@@ -64,15 +64,15 @@ class Studies:
     def variance(self, pairs: int) -> tuple[Float[np.ndarray, "study claim"], Float[np.ndarray, "study claim"]]:
         """The estimated variance of the mean difference of some pairs, with its degrees of freedom, as `mean_over_seeds` has them."""
         accuracy = (self.accuracy[:, 1:] + self.accuracy[:, :1]) / 2
-        if self.pooled:
-            totals, within_pairs = self.kinds[:, :, :pairs].var(axis=2, ddof=1), self.of_pair / 2 * self.accuracy
-            pooled = np.array([excess_of_claims(*parts, pairs - 1) for parts in zip(totals, within_pairs)])
-            excess, uncertain = pooled[..., 0] / pairs, pooled[..., 1] / pairs**2
+        if self.pools:
+            totals, within_pairs = self.kinds[:, :, :pairs].var(axis=2, ddof=1), self.pair_variance / 2 * self.accuracy
+            excesses = np.array([excess_of_claims(*parts, pairs - 1) for parts in zip(totals, within_pairs)])
+            excess, uncertain = excesses[..., 0] / pairs, excesses[..., 1] / pairs**2
         else:
-            variances = self.differences[:, :, :pairs].var(axis=2, ddof=1) - self.of_pair * accuracy
+            variances = self.differences[:, :, :pairs].var(axis=2, ddof=1) - self.pair_variance * accuracy
             excess = np.maximum(variances, 0) / pairs
             uncertain = 2 * excess**2 / (pairs - 1)
-        variance = (SHARED + self.of_pair / pairs) * accuracy + excess
+        variance = (SHARED + self.pair_variance / pairs) * accuracy + excess
         with np.errstate(divide="ignore"):
             return variance, 2 * variance**2 / uncertain
 
@@ -80,15 +80,15 @@ class Studies:
         self, max_pairs: int, true: float, margin: float = 0.0
     ) -> tuple[Bool[np.ndarray, "study claim"], Int[np.ndarray, "study claim"]]:
         """Whether each claim is decided, and after how many pairs it ends. With a margin, that the runs are equal."""
-        decided = np.zeros(self.differences.shape[:2], bool)
-        ends = np.full(decided.shape, max_pairs)
+        is_decided = np.zeros(self.differences.shape[:2], bool)
+        ends = np.full(is_decided.shape, max_pairs)
         for pairs, errors in enumerate(look_errors(max_pairs), FIRST):
-            decides = ~decided & (self.p_values(pairs, true, -margin) < errors)
+            decides = ~is_decided & (self.p_values(pairs, true, -margin) < errors)
             if margin:
                 inside = np.abs(self.differences[:, :, :pairs].mean(axis=2) + true) < margin
                 decides &= inside & (self.p_values(pairs, true, margin) < errors)
-            decided[decides], ends[decides] = True, pairs
-        return decided, ends
+            is_decided[decides], ends[decides] = True, pairs
+        return is_decided, ends
 
 
 def excess_of_claims(
@@ -96,8 +96,8 @@ def excess_of_claims(
 ) -> list[tuple[float, float]]:
     """The variance of the effect of seeds on the difference of each kind from the first one, and the variance of this estimate."""
     kinds = {str(kind): SeedVariance(*variances, degrees) for kind, variances in enumerate(zip(totals, within_pairs))}
-    pooled = [pooled_variance(kinds, {str(kind): 1, "0": -1}) for kind in range(1, KINDS)]
-    return [(variance.excess, variance_of_excess(variance)) for variance in pooled]
+    variances = [pooled_variance(kinds, {str(kind): 1, "0": -1}) for kind in range(1, KINDS)]
+    return [(variance.excess, variance_of_excess(variance)) for variance in variances]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -105,22 +105,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--studies", type=int, default=2000)
     parser.add_argument("--most", type=int, default=5, help="the largest number of pairs")
     options = parser.parse_args(arguments)
-    for pooled in (False, True):
+    for pools in (False, True):
         for share in (0.0, 0.25, 0.5):
             rng = np.random.default_rng(0)
-            studies = Studies(rng, options.studies, max(options.most, FIXED), share, pooled)
+            studies = Studies(rng, options.studies, max(options.most, FIXED), share, pools)
             sd_of_four = np.sqrt(SHARED + OF_PAIR / FIXED)
             trues = [float(ndtri(power) + ndtri(0.975)) * sd_of_four for power in POWERS]
             in_looks = [studies.in_looks(options.most, true) for true in trues]
             print_report(
                 "stopping",
                 most=options.most,
-                variance_of_seeds="of all kinds" if pooled else "of each claim",
+                variance_of_seeds="of all kinds" if pools else "of each claim",
                 share_of_seeds=share,
                 false_percent=percent(studies.in_looks(options.most, 0.0)[0]),
                 false_percent_of_four=percent(studies.p_values(FIXED, 0.0) < 1 - LEVEL),
                 falsely_equal_percent=percent(studies.in_looks(options.most, trues[1], trues[1])[0]),
-                decided_percent=[percent(decided) for decided, _ in in_looks],
+                decided_percent=[percent(is_decided) for is_decided, _ in in_looks],
                 decided_percent_of_four=[percent(studies.p_values(FIXED, true) < 1 - LEVEL) for true in trues],
                 fewer_runs_percent=[percent(1 - ends / FIXED) for _, ends in in_looks],
                 studies=options.studies,

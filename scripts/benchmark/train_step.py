@@ -93,22 +93,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.trainable))
 
     began = time.perf_counter()
-    compiled = train_step.lower(state, to_devices(mesh, batch)).compile()
+    compiled_step = train_step.lower(state, to_devices(mesh, batch)).compile()
     compile_seconds = time.perf_counter() - began
 
     def steps_on(arrays: dict[str, np.ndarray], step: Callable) -> Callable[[], None]:
         """`STEPS` steps on a batch."""
-        placed = to_devices(mesh, arrays)
+        device_batch = to_devices(mesh, arrays)
 
         def several_steps() -> None:
             nonlocal state
             for _ in range(STEPS):
-                state, _ = step(state, placed)
+                state, _ = step(state, device_batch)
             jax.block_until_ready(state.step)
 
         return several_steps
 
-    ours, images = steps_on(batch, compiled), STEPS * config.batch_size
+    ours, images = steps_on(batch, compiled_step), STEPS * config.batch_size
     speed, per_core = rates(ours, images, options.seconds)
     report = {
         "objective": config.objective,
@@ -126,9 +126,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if encoder:
         shape = (config.batch_size, encoder["hidden_size"])
         outputs = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-        cached, _ = rates(steps_on(batch | {"text": outputs}, train_step), images, options.seconds)
+        cache_speed, _ = rates(steps_on(batch | {"text": outputs}, train_step), images, options.seconds)
         report |= {"encoder": options.frozen_text, "context_length": config.model.text.context_length}
-        report |= {"cached_images_per_second": cached, "ratio": round(cached / speed, 2)}
+        report |= {"cached_images_per_second": cache_speed, "ratio": round(cache_speed / speed, 2)}
     if options.pytorch:
         theirs, report["pytorch_parameters"] = pytorch_steps(batch, config.model.image, options.classes)
         sides = {"cliptail_jax": ours, "pytorch": theirs}

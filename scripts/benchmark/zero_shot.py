@@ -123,9 +123,9 @@ def of_open_clip(
     config = dict(architecture)
     build = open_clip.CustomTextCLIP if config.pop("custom_text", False) else open_clip.CLIP
     model = build(**config).to(device).eval()
-    of_images = asdict(preprocess_of(name, architecture))
-    del of_images["short_side"]
-    transform = open_clip.image_transform(of_images.pop("size"), False, **of_images)
+    image_options = asdict(preprocess_of(name, architecture))
+    del image_options["short_side"]
+    transform = open_clip.image_transform(image_options.pop("size"), False, **image_options)
     tokenizer = open_clip.SimpleTokenizer(context_length=architecture["text_cfg"].get("context_length", 77))
     tokens_of_model = architecture["text_cfg"]["vocab_size"]  # SigLIP's has fewer than CLIP's tokenizer
     head = torch.nn.functional.normalize(torch.randn(CLASSES, architecture["embed_dim"], device=device), dim=1)

@@ -16,7 +16,7 @@ from cliptail_jax.models import open_clip as our_open_clip
 
 def references(folder: Path) -> dict[str, str]:
     ours = Path(our_open_clip.__file__).parent / "architectures.json"
-    stored = json.loads(ours.read_text(encoding="utf-8"))
+    architectures = json.loads(ours.read_text(encoding="utf-8"))
     have_weights, configs = {name for name, _ in open_clip.list_pretrained()}, {}
     for name in open_clip.list_models():
         config = open_clip.get_model_config(name)
@@ -24,7 +24,10 @@ def references(folder: Path) -> dict[str, str]:
             configs[name] = config
         elif name in have_weights:
             raise ValueError(f"{name}: {error}")
-    names = [*(name for name in stored if name in configs), *(name for name in configs if name not in stored)]
-    entries = {"source": stored["source"]} | {name: configs[name] for name in names}
+    names = [
+        *(name for name in architectures if name in configs),
+        *(name for name in configs if name not in architectures),
+    ]
+    entries = {"source": architectures["source"]} | {name: configs[name] for name in names}
     lines = [f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in entries.items()]
     return {str(ours): "{\n" + ",\n".join(lines) + "\n}\n"}

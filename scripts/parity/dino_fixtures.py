@@ -50,11 +50,11 @@ class Network(torch.nn.Module):
     def forward(self, crops: list[torch.Tensor]) -> torch.Tensor:
         """Logits [view, sample, prototype] of crops [sample, view, 3, side, side] of each size."""
         features = []
-        for of_size in crops:
-            samples, views = of_size.shape[:2]
-            side = of_size.shape[-1] // 32
+        for batch in crops:
+            samples, views = batch.shape[:2]
+            side = batch.shape[-1] // 32
             positions = resampled(self.visual.attnpool.positional_embedding, side, side)
-            flat = torch.func.functional_call(self.visual, {POSITIONS: positions}, of_size.flatten(0, 1))
+            flat = torch.func.functional_call(self.visual, {POSITIONS: positions}, batch.flatten(0, 1))
             features.append(flat.unflatten(0, (samples, views)))
         return self.head(torch.cat(features, 1)).transpose(0, 1)
 
@@ -83,7 +83,7 @@ def train() -> dict[str, np.ndarray]:
     teacher = copy.deepcopy(student)
     crops = [torch.from_numpy(case.draw_crops(kind)).permute(0, 1, 4, 2, 3).double() / 255 for kind in case.SIZES]
     mean, std = (torch.tensor(v).double()[:, None, None] for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
-    crops = [(of_size - mean) / std for of_size in crops]
+    crops = [(batch - mean) / std for batch in crops]
 
     parameters = list(student.named_parameters())
     groups = [{"params": [p for _, p in parameters if p.ndim > 1], "weight_decay": case.WEIGHT_DECAY}]
@@ -114,10 +114,10 @@ def train() -> dict[str, np.ndarray]:
             for (_, ours), theirs in zip(parameters, teacher.parameters()):
                 theirs.mul_(momenta[step]).add_((1 - momenta[step]) * ours)
         losses.append(loss.item())
-    stored = {"losses": np.array(losses)}
+    arrays = {"losses": np.array(losses)}
     for name, network in (("student", student), ("teacher", teacher)):
-        stored |= {f"{name}/{key}": value.numpy() for key, value in network.state_dict().items() if value.ndim}
-    return {key: value.astype(np.float32) for key, value in stored.items()}
+        arrays |= {f"{name}/{key}": value.numpy() for key, value in network.state_dict().items() if value.ndim}
+    return {key: value.astype(np.float32) for key, value in arrays.items()}
 
 
 def references(folder: Path) -> dict[str, dict[str, np.ndarray]]:

@@ -22,5 +22,5 @@ def references(folder: Path) -> dict[str, str]:
         states = AutoModel.from_pretrained(model_folder).double().eval()(**batch).last_hidden_state
     valid = batch["attention_mask"][:, :, None]
     embeddings = torch.nn.functional.normalize((states * valid).sum(1) / valid.sum(1), dim=1)[:, :STORED]
-    rounded = [[round(value, 7) for value in row] for row in embeddings.tolist()]
-    return {"sentence_embeddings.json": json.dumps({"texts": texts, "embeddings": rounded}) + "\n"}
+    values = [[round(value, 7) for value in row] for row in embeddings.tolist()]
+    return {"sentence_embeddings.json": json.dumps({"texts": texts, "embeddings": values}) + "\n"}

@@ -47,38 +47,38 @@ def image_references() -> dict[str, np.ndarray]:
     waves = np.stack([np.sin(x / 2) * np.cos(y / 3), np.sin(x * y / 40), np.cos(x / 5 - y)], axis=-1)
     noise = np.random.default_rng(0).integers(-60, 60, waves.shape)
     pixels = np.clip(127 + 120 * waves + noise, 0, 255).astype(np.uint8)
-    expected = {"image": pixels}
+    arrays = {"image": pixels}
     for (name, array), size in itertools.product({"wide": pixels, "tall": pixels.transpose(1, 0, 2)}.items(), [9, 37]):
         image = Image.fromarray(np.ascontiguousarray(array))
-        expected[f"center_{name}_{size}"] = np.array(CenterCrop(size)(image))
-        expected[f"eval_{name}_{size}"] = np.array(Compose([Resize(24, BICUBIC), CenterCrop(size)])(image))
+        arrays[f"center_{name}_{size}"] = np.array(CenterCrop(size)(image))
+        arrays[f"eval_{name}_{size}"] = np.array(Compose([Resize(24, BICUBIC), CenterCrop(size)])(image))
     for size, (i, box) in itertools.product([8, 16, 29], enumerate(CROP_BOXES)):
-        cropped = F.resized_crop(Image.fromarray(pixels), *box, [size, size], BICUBIC)
-        expected[f"crop_{i}_{size}"] = np.array(cropped)
-    expected["crop_boxes"] = np.array(CROP_BOXES)
+        crop = F.resized_crop(Image.fromarray(pixels), *box, [size, size], BICUBIC)
+        arrays[f"crop_{i}_{size}"] = np.array(crop)
+    arrays["crop_boxes"] = np.array(CROP_BOXES)
 
     torch.manual_seed(0)
-    expected["statistics_of"] = np.array(BOX_STATISTICS)
+    arrays["statistics_of"] = np.array(BOX_STATISTICS)
     for i, (height, width, smallest, largest) in enumerate(BOX_STATISTICS):
         image = Image.new("RGB", (int(width), int(height)))
         boxes = [RandomResizedCrop.get_params(image, [smallest, largest], [3 / 4, 4 / 3]) for _ in range(40_000)]
-        expected[f"statistics_{i}"] = np.array([np.mean(boxes, axis=0), np.std(boxes, axis=0)])
-    return expected
+        arrays[f"statistics_{i}"] = np.array([np.mean(boxes, axis=0), np.std(boxes, axis=0)])
+    return arrays
 
 
 def preprocessed(wide: np.ndarray) -> dict[str, np.ndarray]:
     images = {"wide": wide, "tall": np.ascontiguousarray(wide.transpose(1, 0, 2))}
-    expected = {}
+    arrays = {}
     for mode, interpolation, size, orientation in PREPROCESSING:
         options = {"is_train": False, "resize_mode": mode, "interpolation": interpolation}
         raw = image_transform(size, mean=(0.0,) * 3, std=(1.0,) * 3, **options)(Image.fromarray(images[orientation]))
         name = f"{mode}_{interpolation}_{size}_{orientation}"
-        expected[name] = np.rint(raw.permute(1, 2, 0).numpy() * 255).astype(np.uint8)
+        arrays[name] = np.rint(raw.permute(1, 2, 0).numpy() * 255).astype(np.uint8)
     siglip = {"mean": (0.5,) * 3, "std": (0.5,) * 3, "resize_mode": "squash", "interpolation": "bicubic"}
     for name, options in (("normalized", {}), ("siglip", siglip)):
         image = image_transform(11, is_train=False, **options)(Image.fromarray(wide))
-        expected[name] = image.permute(1, 2, 0).numpy()
-    return expected
+        arrays[name] = image.permute(1, 2, 0).numpy()
+    return arrays
 
 
 def token_references(texts: list[str]) -> dict[str, str]:
@@ -86,10 +86,10 @@ def token_references(texts: list[str]) -> dict[str, str]:
     ranks = sorted({rank for text in texts for rank in merges_used(tokenizer, text)})
     merges = {rank: pair for pair, rank in tokenizer.bpe_ranks.items()}
     lines = ["a subset of CLIP's merges", *(" ".join(merges[rank]) for rank in ranks)]
-    expected = {"texts": texts, "merge_ranks": ranks}
+    arrays = {"texts": texts, "merge_ranks": ranks}
     for context in (77, 8):
-        expected[f"ids_{context}"] = tokenizer(texts, context).tolist()
-    return {"clip_merges_subset.txt": "\n".join(lines) + "\n", "clip_token_ids.json": json.dumps(expected)}
+        arrays[f"ids_{context}"] = tokenizer(texts, context).tolist()
+    return {"clip_merges_subset.txt": "\n".join(lines) + "\n", "clip_token_ids.json": json.dumps(arrays)}
 
 
 def merges_used(tokenizer: SimpleTokenizer, text: str) -> set[int]:

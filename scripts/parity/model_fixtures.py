@@ -59,10 +59,10 @@ def randomize(model: torch.nn.Module) -> None:
     model.half().double()
 
 
-def record(model: torch.nn.Module, kind: str, inputs: np.ndarray, watched: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """The arrays that the module's docstring lists, with gradients of the `watched` parameters only."""
+def record(model: torch.nn.Module, kind: str, inputs: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """The arrays that the module's docstring lists, with gradients of the `names` parameters only."""
     randomize(model)
-    stored = {f"weight/{k}": v.numpy().astype(np.float16) for k, v in model.state_dict().items() if v.ndim}
+    arrays = {f"weight/{k}": v.numpy().astype(np.float16) for k, v in model.state_dict().items() if v.ndim}
     x = torch.from_numpy(inputs)
     if kind == "images":
         x = x.permute(0, 3, 1, 2).double() / 64 - 2
@@ -71,12 +71,12 @@ def record(model: torch.nn.Module, kind: str, inputs: np.ndarray, watched: tuple
     cotangent = torch.from_numpy(np.random.default_rng(1).normal(size=features.shape).astype(np.float16)).double()
     output = model.train()(x)
     (output * cotangent).sum().backward()
-    stored |= {kind: inputs, "features": features.numpy(), "cotangent": cotangent.numpy().astype(np.float16)}
-    stored |= {f"gradient/{k}": p.grad.numpy() for k, p in model.named_parameters() if k in watched}
+    arrays |= {kind: inputs, "features": features.numpy(), "cotangent": cotangent.numpy().astype(np.float16)}
+    arrays |= {f"gradient/{k}": p.grad.numpy() for k, p in model.named_parameters() if k in names}
     running = {f"running/{k}": v.numpy() for k, v in model.state_dict().items() if "running" in k}
     if running:
-        stored |= running | {"train_features": output.detach().numpy()}
-    return {k: v.astype(np.float32) if v.dtype == np.float64 else v for k, v in stored.items()}
+        arrays |= running | {"train_features": output.detach().numpy()}
+    return {k: v.astype(np.float32) if v.dtype == np.float64 else v for k, v in arrays.items()}
 
 
 def references(folder: Path) -> dict[str, dict[str, np.ndarray]]:
@@ -87,20 +87,20 @@ def references(folder: Path) -> dict[str, dict[str, np.ndarray]]:
         return random.integers(0, 256, (batch, size, size, 3), dtype=np.uint8)
 
     files = {}
-    watched = ("conv1.weight", "bn1.weight", "layer1.1.bn3.bias", "layer3.0.downsample.0.weight")
-    watched += ("attnpool.positional_embedding", "attnpool.q_proj.bias")
-    files["models_modified_resnet.npz"] = record(TOWERS["modified_resnet"](), "images", images(4, 64), watched)
-    watched = ("conv1.weight", "bn1.weight", "layer2.1.conv2.weight", "layer3.0.downsample.1.bias", "fc.weight")
+    names = ("conv1.weight", "bn1.weight", "layer1.1.bn3.bias", "layer3.0.downsample.0.weight")
+    names += ("attnpool.positional_embedding", "attnpool.q_proj.bias")
+    files["models_modified_resnet.npz"] = record(TOWERS["modified_resnet"](), "images", images(4, 64), names)
+    names = ("conv1.weight", "bn1.weight", "layer2.1.conv2.weight", "layer3.0.downsample.1.bias", "fc.weight")
     basic = BasicResNet((1, 2, 1), width=4, output_dim=8)
-    files["models_basic_resnet.npz"] = record(basic, "images", images(6, 16), watched)
-    watched = ("class_embedding", "conv1.weight", "transformer.resblocks.0.attn.in_proj_weight", "ln_post.bias")
-    files["models_vit.npz"] = record(TOWERS["vit"](), "images", images(3, 32), watched)
-    watched = ("positional_embedding", "token_embedding.weight", "transformer.resblocks.1.mlp.c_fc.bias")
+    files["models_basic_resnet.npz"] = record(basic, "images", images(6, 16), names)
+    names = ("class_embedding", "conv1.weight", "transformer.resblocks.0.attn.in_proj_weight", "ln_post.bias")
+    files["models_vit.npz"] = record(TOWERS["vit"](), "images", images(3, 32), names)
+    names = ("positional_embedding", "token_embedding.weight", "transformer.resblocks.1.mlp.c_fc.bias")
     text = TextTransformer(context_length=10, vocab_size=50, act_layer=QuickGELU, **SIZES)
     tokens = random.integers(1, 48, (3, 10))
     tokens[:, 0] = 48
     for row, end in enumerate((3, 9, 6)):
         tokens[row, end] = 49
         tokens[row, end + 1 :] = 0
-    files["models_text.npz"] = record(text, "tokens", tokens.astype(np.int32), watched)
+    files["models_text.npz"] = record(text, "tokens", tokens.astype(np.int32), names)
     return files

@@ -95,9 +95,9 @@ def references(folder: Path) -> dict[str, str]:
             run = Path(temporary) / name
             run.mkdir()
             numbers[name] = train(command.split(), run)
-    rounded = {
+    rounded_numbers = {
         name: {key: [float(f"{value:.6g}") for value in values] for key, values in series.items()}
         for name, series in numbers.items()
     }
-    lines = [f"{json.dumps(name)}: {json.dumps(series)}" for name, series in rounded.items()]
+    lines = [f"{json.dumps(name)}: {json.dumps(series)}" for name, series in rounded_numbers.items()]
     return {"open_clip_steps.json": "{\n" + ",\n".join(lines) + "\n}\n"}

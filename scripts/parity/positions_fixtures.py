@@ -51,19 +51,19 @@ def embeddings() -> dict[str, np.ndarray]:
     sides = sorted({side for side, *_ in DINO_CASES + OPEN_CLIP_CASES})
     embeddings = {side: random.normal(size=(1 + side**2, DIM)).astype(np.float32) for side in sides}
     doubles = {side: torch.from_numpy(embedding).double() for side, embedding in embeddings.items()}
-    expected = {f"embedding_{side}": embedding for side, embedding in embeddings.items()}
+    arrays = {f"embedding_{side}": embedding for side, embedding in embeddings.items()}
     for side, height, width in DINO_CASES:
-        expected[f"dino/{side}_to_{height}x{width}"] = resampled(doubles[side], height, width).float().numpy()
+        arrays[f"dino/{side}_to_{height}x{width}"] = resampled(doubles[side], height, width).float().numpy()
     for side, new in OPEN_CLIP_CASES:
-        expected[f"open_clip/{side}_to_{new}"] = resized(doubles[side], new).float().numpy()
-    return expected
+        arrays[f"open_clip/{side}_to_{new}"] = resized(doubles[side], new).float().numpy()
+    return arrays
 
 
 def other_sizes(folder: Path) -> dict[str, np.ndarray]:
-    random, expected = np.random.default_rng(0), {}
+    random, arrays = np.random.default_rng(0), {}
     for name, grids in GRIDS.items():
-        stored = np.load(folder / f"models_{name}.npz")
-        weights = {k.removeprefix("weight/"): torch.from_numpy(stored[k]) for k in stored if k.startswith("weight/")}
+        models = np.load(folder / f"models_{name}.npz")
+        weights = {k.removeprefix("weight/"): torch.from_numpy(models[k]) for k in models if k.startswith("weight/")}
         model = TOWERS[name]().double().eval()
         model.load_state_dict(weights)
         module, _, attribute = POSITIONS[name].rpartition(".")
@@ -74,8 +74,8 @@ def other_sizes(folder: Path) -> dict[str, np.ndarray]:
             with torch.no_grad():
                 features = model(torch.from_numpy(images).permute(0, 3, 1, 2).double() / 64 - 2)
             case = "{}/{}x{}".format(name, *size)
-            expected |= {f"{case}/images": images, f"{case}/features": features.float().numpy()}
-    return expected
+            arrays |= {f"{case}/images": images, f"{case}/features": features.float().numpy()}
+    return arrays
 
 
 def references(folder: Path) -> dict[str, dict[str, np.ndarray]]:

@@ -57,14 +57,14 @@ def register(
     name: str,
     build: Callable[..., nn.Module],
     *,
-    passed: tuple[str, ...] = ("num_classes", "drop_path_rate", "global_pool"),
+    names: tuple[str, ...] = ("num_classes", "drop_path_rate", "global_pool"),
     pool_size: tuple[int, int] | None = None,
-    **fixed,
+    **constants,
 ) -> None:
-    """Have timm create the member `name` with the arguments `fixed`, and those `passed` on from open_clip."""
+    """Have timm create the member `name` with the arguments `constants`, and pass on those of open_clip with these `names`."""
 
     def create(pretrained=False, **options) -> nn.Module:
-        model = build(**fixed | {key: value for key, value in options.items() if key in passed})
+        model = build(**constants | {key: value for key, value in options.items() if key in names})
         model.default_cfg = {"pool_size": pool_size}
         return model
 
@@ -88,8 +88,8 @@ def vitamin(**options) -> VisionTransformer:
     return VisionTransformer(**shape | {"global_pool": "avg"} | options, embed_layer=embed)
 
 
-def register_vit(name: str, build: Callable[..., nn.Module], **fixed) -> None:
-    register(name, build, passed=VIT_OPTIONS, **SIZES | fixed)
+def register_vit(name: str, build: Callable[..., nn.Module], **constants) -> None:
+    register(name, build, names=VIT_OPTIONS, **SIZES | constants)
 
 
 register_vit("eva01_parity", Eva, mlp_ratio=3.5)
@@ -107,5 +107,5 @@ register("vitamin_parity_any_size", vitamin, pos_embed="none")  # as timm's vita
 register("fastvit_parity", FastVit, lkc_use_act=True, **FASTVIT)
 register("fastvit_parity_large", FastVit, lkc_use_act=True, **FASTVIT_LARGE)
 PASSED = ("num_classes", "drop_path_rate")
-register("convnext_parity", ConvNeXt, passed=PASSED, pool_size=(2, 2), norm_eps=None, **CONVNEXT)
-register("convnext_parity_d", ConvNeXt, passed=PASSED, pool_size=(2, 2), norm_eps=1e-5, **CONVNEXT)  # convnext_xxlarge
+register("convnext_parity", ConvNeXt, names=PASSED, pool_size=(2, 2), norm_eps=None, **CONVNEXT)
+register("convnext_parity_d", ConvNeXt, names=PASSED, pool_size=(2, 2), norm_eps=1e-5, **CONVNEXT)  # convnext_xxlarge

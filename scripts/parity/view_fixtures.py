@@ -49,17 +49,17 @@ PATCHES = [ImageColor.getrgb(name) for name in "black white #4d4d4d red lime blu
 def references(folder: Path) -> dict[str, dict[str, np.ndarray]]:
     image = colourful_image()
     cases = [{**WHOLE, **changes} for changes in CASES.values()]
-    expected = {"image": image, "names": np.array(list(CASES))}
-    expected |= {field: np.array([case[field] for case in cases]) for field in WHOLE}
-    expected["results"] = np.array([np.array(torchvision_view(Image.fromarray(image), **case)) for case in cases])
+    arrays = {"image": image, "names": np.array(list(CASES))}
+    arrays |= {field: np.array([case[field] for case in cases]) for field in WHOLE}
+    arrays["results"] = np.array([np.array(torchvision_view(Image.fromarray(image), **case)) for case in cases])
 
     torch.manual_seed(0)
     jitter = ColorJitter(0.4, 0.4, 0.2, 0.1)
     ranges = jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue
     factors = np.array([jitter.get_params(*ranges)[1:] for _ in range(40_000)])
-    expected["factor_statistics"] = np.array([factors.mean(axis=0), factors.std(axis=0)])
+    arrays["factor_statistics"] = np.array([factors.mean(axis=0), factors.std(axis=0)])
 
-    return {"torchvision_views.npz": expected}
+    return {"torchvision_views.npz": arrays}
 
 
 def colourful_image() -> np.ndarray:

@@ -227,8 +227,8 @@ def test_claims_at_equal_accuracy_are_pooled_with_each_other():
     constant = {name: [Bootstrapped(v, np.full(RESAMPLES, v)) for v in values] for name, values in seeds.items()}
     comparisons = {name: (ClaimResult(**vars(claim)), constant[name]) for name, claim in claims.items()}
     variance, mean = 8.0, 4.0
-    assert variance_over_claims("one", comparisons).of_seeds == pytest.approx((4 * mean + variance) / 5)
-    assert variance_over_claims("other", comparisons).of_seeds == pytest.approx(4 * mean / 5)
+    assert variance_over_claims("one", comparisons).v_seeds == pytest.approx((4 * mean + variance) / 5)
+    assert variance_over_claims("other", comparisons).v_seeds == pytest.approx(4 * mean / 5)
     assert variance_over_claims("elsewhere", comparisons) is None
 
 

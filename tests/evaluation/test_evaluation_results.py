@@ -10,7 +10,7 @@ from cliptail_jax.evaluation.results import class_results, evaluation_settings, 
 from cliptail_jax.formats.frequency_tables import read_frequency
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import append_line
-from cliptail_jax.jobs.evaluate import evaluate
+from cliptail_jax.jobs.evaluate import evaluate, evaluate_run
 from cliptail_jax.metrics.measures import summarize
 from cliptail_jax.objectives import typed_config
 from cliptail_jax.programs import command_line
@@ -128,7 +128,7 @@ def test_stand_alone_evaluation_adds_the_line_that_training_wrote(sl_run, tmp_pa
     (old_line,), arrays_before = evaluation_files(workdir)
     config.eval.batch_size = 7
     with devices(1):
-        program.evaluate_run(config, workdir)
+        evaluate_run(config, workdir)
     (unchanged, line), arrays = evaluation_files(workdir)
     summary = {key: np.nan if value is None else value for key, value in line.items()}
     assert unchanged == old_line and line.keys() == old_line.keys()

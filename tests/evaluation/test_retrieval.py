@@ -24,12 +24,11 @@ from cliptail_jax.evaluation.ranks import SIDE, make_count_before, make_rank
 from cliptail_jax.evaluation.results import is_evaluated
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import read_lines
-from cliptail_jax.jobs.evaluate import captions_of_training, evaluate
+from cliptail_jax.jobs.evaluate import captions_of_training, evaluate, evaluate_models
 from cliptail_jax.jobs.train import train
 from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.metrics.retrieval import CUTOFFS, RetrievalResults, by_decile
 from cliptail_jax.pretrained.model import open_model
-from cliptail_jax.programs.evaluate import evaluate_models
 from cliptail_jax.report.evaluation import decile_table, table
 from cliptail_jax.report.page import write_page
 from cliptail_jax.results.claims import Claim

@@ -23,7 +23,7 @@ from tests.input.pictures import (
 LABELS = st.lists(st.integers(0, 7), min_size=1, max_size=120).map(
     np.array
 )  # of up to eight classes, some without rows
-BALANCED, DISTINCT = Composition(balanced=True), Composition(distinct=True)
+BALANCED, DISTINCT = Composition(is_balanced=True), Composition(distinct=True)
 
 
 def composed(labels, rule, batch_size, drop_last=False, seed=0):
@@ -84,12 +84,12 @@ def classes_of(labels, batches):
 
 @given(LABELS, st.integers(1, 16), st.booleans(), st.booleans())
 @settings(deadline=None, max_examples=60)
-def test_a_distinct_batch_has_each_class_as_evenly_as_there_can_be(labels, batch_size, drop_last, balanced):
+def test_a_distinct_batch_has_each_class_as_evenly_as_there_can_be(labels, batch_size, drop_last, is_balanced):
     """A class is in as many batches as it has images or in all: the largest number of classes that batches have in sum."""
     if num_steps_per_epoch(len(labels), batch_size, drop_last):
-        batches = composed(labels, Composition(balanced, distinct=True), batch_size, drop_last).epoch(0)
+        batches = composed(labels, Composition(is_balanced, distinct=True), batch_size, drop_last).epoch(0)
         uses = check_epoch(labels, batches, batch_size, drop_last)
-        assert balanced or uses.max() == 1
+        assert is_balanced or uses.max() == 1
         counts = classes_of(labels, batches)
         np.testing.assert_array_equal((counts > 0).sum(0), np.minimum(counts.sum(0), len(batches)))
         assert (counts.max(0) - counts.min(0) <= 1).all()
@@ -97,8 +97,8 @@ def test_a_distinct_batch_has_each_class_as_evenly_as_there_can_be(labels, batch
 
 @given(LABELS, st.integers(1, 16), st.integers(1, 8), st.booleans(), st.booleans())
 @settings(deadline=None, max_examples=100)
-def test_every_batch_has_so_many_classes_and_an_epoch_no_image_twice(labels, batch_size, k, drop_last, balanced):
-    rule, frequency = Composition(balanced, classes=k), np.bincount(labels, minlength=8)
+def test_every_batch_has_so_many_classes_and_an_epoch_no_image_twice(labels, batch_size, k, drop_last, is_balanced):
+    rule, frequency = Composition(is_balanced, classes=k), np.bincount(labels, minlength=8)
     if not (steps := num_steps_per_epoch(len(labels), batch_size, drop_last)):
         return
     try:
@@ -109,8 +109,8 @@ def test_every_batch_has_so_many_classes_and_an_epoch_no_image_twice(labels, bat
     uses = check_epoch(labels, batches, batch_size, drop_last, may_be_short=True)
     counts = classes_of(labels, batches)
     assert ((counts > 0).sum(1) == k).all()
-    assert balanced or uses.max() == 1
-    if not drop_last and not balanced:  # otherwise the number of images of a class is drawn
+    assert is_balanced or uses.max() == 1
+    if not drop_last and not is_balanced:  # otherwise the number of images of a class is drawn
         assert (counts.sum(0)[frequency > 0] > 0).all()
 
 
@@ -144,7 +144,7 @@ def test_an_image_is_as_likely_in_every_batch_and_slot(rule):
     "rule, complaint",
     [
         (Composition(classes=5), "data.batch_classes=5 is larger than the 4 classes that have records"),
-        (Composition(balanced=True, classes=4), "=4 is too large: .* for 3 of them in every batch of 3; set"),
+        (Composition(is_balanced=True, classes=4), "=4 is too large: .* for 3 of them in every batch of 3; set"),
         (Composition(classes=3), "is too large: the classes have enough images for 2 of them in every batch of 16"),
         (
             Composition(classes=1),
@@ -154,13 +154,15 @@ def test_an_image_is_as_likely_in_every_batch_and_slot(rule):
 )
 def test_a_number_of_classes_that_batches_cannot_have_is_refused(rule, complaint):
     with pytest.raises(UserError, match=complaint):
-        check_composition(rule, np.array([30, 10, 0, 1, 1]), 3 if rule.balanced else 16, 14 if rule.balanced else 3)
+        check_composition(
+            rule, np.array([30, 10, 0, 1, 1]), 3 if rule.is_balanced else 16, 14 if rule.is_balanced else 3
+        )
 
 
 # In the pipeline
 
 
-RULES = [BALANCED, DISTINCT, Composition(classes=2), Composition(balanced=True, classes=2)]
+RULES = [BALANCED, DISTINCT, Composition(classes=2), Composition(is_balanced=True, classes=2)]
 
 
 @pytest.mark.parametrize("rule", [None, *RULES[:3]])

@@ -32,7 +32,7 @@ def test_a_class_that_one_sample_lacks_is_left_out_of_all():
     results = bootstrap(mean_over_classes, *samples)
     for result, expected in zip(results, bootstrap(mean_over_classes, *samples[..., complete]), strict=True):
         assert result.value == expected.value
-        np.testing.assert_array_equal(result.resampled, expected.resampled)
+        np.testing.assert_array_equal(result.draws, expected.draws)
 
 
 def test_seeds_that_agree_are_one_data_set_of_the_means_of_classes():
@@ -70,7 +70,7 @@ def test_variance_of_the_interval_is_that_of_a_two_way_layout():
 def test_a_few_infinite_resamples_leave_the_variance_between_seeds():
     """Those of f50 are infinite where the accuracy of a resample does not depend on frequency."""
     seeds = seeds_of(np.arange(3.0)[:, None] + np.random.default_rng(1).normal(size=(3, 40)))
-    infinite = np.where(np.arange(RESAMPLES) < 10, np.inf, seeds[0].resampled)
+    infinite = np.where(np.arange(RESAMPLES) < 10, np.inf, seeds[0].draws)
     result = mean_over_seeds([Bootstrapped(seeds[0].value, infinite), *seeds[1:]])
     np.testing.assert_allclose(result, mean_over_seeds(seeds), rtol=0.05)
 

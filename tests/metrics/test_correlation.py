@@ -58,17 +58,17 @@ def test_an_interval_is_the_percentiles_of_the_statistic_over_resampled_classes(
     x, y = random_classes(1)
     (result,) = bootstrap(statistic, np.stack([x, y])[:, None])
     resamples = np.random.default_rng(0).integers(0, 40, (2000, 40))[:DIRECT]
-    np.testing.assert_allclose(result.resampled[:DIRECT], [reference(x[row], y[row]) for row in resamples], rtol=1e-9)
-    np.testing.assert_allclose(percentiles(result.resampled), np.percentile(result.resampled, [2.5, 97.5]))
+    np.testing.assert_allclose(result.draws[:DIRECT], [reference(x[row], y[row]) for row in resamples], rtol=1e-9)
+    np.testing.assert_allclose(percentiles(result.draws), np.percentile(result.draws, [2.5, 97.5]))
 
 
 def test_resamples_in_which_a_side_is_constant_are_ignored_if_they_are_few():
     (result,) = bootstrap(rank_correlation, np.array([np.arange(8), np.repeat([0.0, 1.0], 4)]))
-    interval = percentiles(result.resampled)
-    assert np.isnan(result.resampled).any() and 0 < interval.low <= interval.high <= 1
+    interval = percentiles(result.draws)
+    assert np.isnan(result.draws).any() and 0 < interval.low <= interval.high <= 1
     # A third of the resamples lack the last class: the others do not show how the correlation varies.
     (result,) = bootstrap(rank_correlation, np.array([[0, 1, 2, 3], [0.0, 0.0, 0.0, 1.0]]))
-    assert np.isnan(percentiles(result.resampled)).all() and result.value > 0
+    assert np.isnan(percentiles(result.draws)).all() and result.value > 0
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_resamples_in_which_a_side_is_constant_are_ignored_if_they_are_few():
 def test_where_no_correlation_is_defined_everything_is_nan(x, y):
     x, y = np.array(x), np.array(y)
     (result,) = bootstrap(rank_correlation, np.stack([x, y]))
-    assert np.isnan(result.value) and np.isnan(percentiles(result.resampled)).all()
+    assert np.isnan(result.value) and np.isnan(percentiles(result.draws)).all()
 
 
 def test_paired_difference_resamples_both_runs_together():
@@ -86,7 +86,7 @@ def test_paired_difference_resamples_both_runs_together():
     result = difference(*bootstrap(rank_correlation, *map(np.stack, runs)))
     resamples = np.random.default_rng(0).integers(0, 40, (2000, 40))[:DIRECT]
     a, b = (np.array([scipys(x[row], y[row]) for row in resamples]) for x, y in runs)
-    np.testing.assert_allclose(result.resampled[:DIRECT], a - b, atol=1e-12)
+    np.testing.assert_allclose(result.draws[:DIRECT], a - b, atol=1e-12)
     assert result.value == pytest.approx(np.subtract(*(scipys(x, y) for x, y in runs)))
 
 
@@ -112,4 +112,4 @@ def test_a_slope_is_undefined_where_x_is_constant_or_there_are_two_classes(x):
     x = np.array(x, float)
     y = np.arange(float(x.size)).reshape(x.shape)
     (result,) = bootstrap(slope_within_classes, np.stack([x, y]))
-    assert np.isnan(result.value) and np.isnan(result.resampled).all()
+    assert np.isnan(result.value) and np.isnan(result.draws).all()

@@ -54,14 +54,14 @@ def test_each_resample_is_interpolated_where_it_is_as_accurate_as_the_other(key,
     resamples = np.random.default_rng(0).integers(0, CLASSES, (RESAMPLES, CLASSES))
     np.testing.assert_allclose([r.value for r in results], directly(key, groups, np.arange(CLASSES)), rtol=1e-6)
     for i in (0, 1, 7, 400):
-        np.testing.assert_allclose([r.resampled[i] for r in results], directly(key, groups, resamples[i]), rtol=1e-6)
+        np.testing.assert_allclose([r.draws[i] for r in results], directly(key, groups, resamples[i]), rtol=1e-6)
 
 
 def test_a_run_and_its_own_beginning_do_not_differ():
     course = a_course(0, np.linspace(-2.5, 2.5, 6), 1.5)
     a, b = compare_at_equal_accuracy(MEASURES["odds_acc"], [course], [course[:3]])
     assert a.value == b.value == MEASURES["odds_acc"].point([course[2]])
-    np.testing.assert_allclose(a.resampled, b.resampled, rtol=1e-12)
+    np.testing.assert_allclose(a.draws, b.draws, rtol=1e-12)
 
 
 def test_more_groups_are_compared_where_the_least_accurate_of_them_is():
@@ -73,7 +73,7 @@ def test_more_groups_are_compared_where_the_least_accurate_of_them_is():
 def test_a_run_that_is_never_less_accurate_is_not_comparable():
     early, late = a_course(0, [-2.0, -1.0], 1.0), a_course(1, [1.0, 2.0], 1.0)
     a, b = compare_at_equal_accuracy(MEASURES["odds_acc"], [late], [early])
-    assert np.isnan(a.value) and np.isnan(a.resampled).all()
+    assert np.isnan(a.value) and np.isnan(a.draws).all()
     assert b.value == MEASURES["odds_acc"].point([early[-1]])
 
 
@@ -84,4 +84,4 @@ def test_classes_that_early_evaluations_do_not_predict_matter_only_if_these_are_
         course[0].predictions[:20] = 0
     for a, b in zip(compare_at_equal_accuracy(MEASURES["slope_pred"], *courses), expected):
         assert a.value == b.value
-        np.testing.assert_array_equal(a.resampled, b.resampled)
+        np.testing.assert_array_equal(a.draws, b.draws)

@@ -112,8 +112,8 @@ def test_resamples_of_a_difference_have_the_same_classes_in_both_runs_of_both_pa
     """So effects that all four runs share cancel: equal accuracies have a difference of exactly 0 in every resample."""
     for name in ("slope_acc", "corr_acc", "top1", "tail"):
         a, b = MEASURES[name].compare(PAIRS[0], PAIRS[0])
-        np.testing.assert_array_equal(a.resampled, b.resampled)
-        assert np.std(a.resampled) > 0
+        np.testing.assert_array_equal(a.draws, b.draws)
+        assert np.std(a.draws) > 0
 
 
 def test_a_pair_leaves_out_the_classes_that_one_of_its_runs_has_no_logarithm_for():
@@ -198,7 +198,7 @@ def test_resamples_in_parts_are_those_of_one_call(monkeypatch):
     (whole,) = bootstrap.bootstrap(slope_within_classes, sample)
     monkeypatch.setattr(bootstrap, "NUMBERS_AT_ONCE", 333)
     (parts,) = bootstrap.bootstrap(slope_within_classes, sample)
-    np.testing.assert_array_equal(whole.resampled, parts.resampled)
+    np.testing.assert_array_equal(whole.draws, parts.draws)
     assert whole.value == parts.value
 
 
@@ -222,4 +222,4 @@ def test_resamples_of_many_classes_have_the_measures_of_their_classes(key, runs,
     (result,) = MEASURES[key].compare(pair)
     bootstrap._bootstrapped.cache_clear()
     assert result.value == expected.value
-    np.testing.assert_allclose(result.resampled, expected.resampled, rtol=1e-7, atol=1e-8)
+    np.testing.assert_allclose(result.draws, expected.draws, rtol=1e-7, atol=1e-8)

@@ -102,7 +102,7 @@ def test_half_is_undefined_far_from_the_data_or_without_a_slope(correct, beyond)
 
 def test_half_is_as_undefined_as_its_resamples():
     (result,) = MEASURES["f50"].compare([results_of([25, 24, 26, 25, 24, 26, 28])])
-    assert np.isnan(result.value) and np.isnan(percentiles(result.resampled)).all()
+    assert np.isnan(result.value) and np.isnan(percentiles(result.draws)).all()
 
 
 def test_pictures_show_all_and_none_at_the_ends_of_the_axis():

@@ -46,11 +46,11 @@ def test_degrees_of_freedom_are_those_of_the_sum_of_independent_variances():
     degrees = {"a": 1, "b": 2, "c": 1, "d": 3}
     draws = {name: rng.chisquare(d, 4000) / d for name, d in degrees.items()}
     variances = [
-        pooled_variance({name: SeedVariance(draws[name][n], 0.0, d) for name, d in degrees.items()}, weights).of_seeds
+        pooled_variance({name: SeedVariance(draws[name][n], 0.0, d) for name, d in degrees.items()}, weights).v_seeds
         for n in range(4000)
     ]
     exact = pooled_variance({name: SeedVariance(1.0, 0.0, d) for name, d in degrees.items()}, weights)
-    assert exact.of_seeds == pytest.approx(6.0)
+    assert exact.v_seeds == pytest.approx(6.0)
     assert np.mean(variances) == pytest.approx(6.0, rel=0.03)
     assert 2 * 6.0**2 / np.var(variances) == pytest.approx(exact.degrees, rel=0.1)
 
@@ -66,8 +66,8 @@ def test_a_difference_has_the_variance_of_each_of_its_runs_by_the_square_of_its_
 
 def test_a_kind_that_varies_more_keeps_a_part_of_it():
     kinds = {name: SeedVariance(variance, 0.0, 4) for name, variance in zip("abcd", (9.0, 1.0, 1.0, 1.0))}
-    assert pooled_variance(kinds, {"a": 1}).of_seeds == pytest.approx((3.0 + 9.0) / 2)  # 4 degrees each
-    assert pooled_variance(kinds, {"b": 1}).of_seeds == pytest.approx((3.0 + 1.0) / 2)
+    assert pooled_variance(kinds, {"a": 1}).v_seeds == pytest.approx((3.0 + 9.0) / 2)  # 4 degrees each
+    assert pooled_variance(kinds, {"b": 1}).v_seeds == pytest.approx((3.0 + 1.0) / 2)
 
 
 def test_the_order_of_kinds_has_no_influence():
@@ -92,7 +92,7 @@ def test_a_kind_of_one_seed_has_the_mean_over_the_other_kinds():
     equal = [
         pooled_variance(
             {k: SeedVariance(v, 0.0, d) for k, v, d in zip("abc", draw, (1, 2, 1))}, {"new": 1, "other": -1}
-        ).of_seeds
+        ).v_seeds
         for draw in draws
     ]
     exact = pooled_variance({k: SeedVariance(1.0, 0.0, d) for k, d in zip("abc", (1, 2, 1))}, {"new": 1, "other": -1})
@@ -107,9 +107,9 @@ def test_variance_of_the_excess_is_that_of_draws(degrees, of_both):
     assert variance_of_excess(SeedVariance(1.0, of_both, degrees)) == pytest.approx(np.var(draws), rel=0.03)
 
 
-@pytest.mark.parametrize("of_seeds", [0.0, 1e-300, 1.0, np.float64(1e6)])
-def test_degrees_are_infinite_where_seeds_vary_no_more_than_classes_explain(of_seeds):
-    assert variance_of_excess(SeedVariance(of_seeds, 1e3 * of_seeds + 1.0, 5.0)) == pytest.approx(0, abs=1e-9)
+@pytest.mark.parametrize("v_seeds", [0.0, 1e-300, 1.0, np.float64(1e6)])
+def test_degrees_are_infinite_where_seeds_vary_no_more_than_classes_explain(v_seeds):
+    assert variance_of_excess(SeedVariance(v_seeds, 1e3 * v_seeds + 1.0, 5.0)) == pytest.approx(0, abs=1e-9)
 
 
 def test_undefined_and_infinite_statistics_have_no_variance_between_seeds():
@@ -135,7 +135,7 @@ def test_pooled_intervals_of_two_pairs_contain_the_truth_more_often_and_are_shor
         kinds = [[Bootstrapped(seed.mean(), counts @ seed) for seed in kind] for kind in effects]
         variances = {str(kind): seed_variance(seeds) for kind, seeds in enumerate(kinds)}
         for a, b in ((0, 1), (1, 2), (3, 4), (5, 6)):
-            contrast = [Bootstrapped(x.value - y.value, x.resampled - y.resampled) for x, y in zip(kinds[a], kinds[b])]
+            contrast = [Bootstrapped(x.value - y.value, x.draws - y.draws) for x, y in zip(kinds[a], kinds[b])]
             pooled = pooled_variance(variances, {str(a): 1, str(b): -1})
             estimates = [mean_over_seeds(contrast), mean_over_seeds(contrast, pooled)]
             hits.append([estimate.low < 0 < estimate.high for estimate in estimates])

@@ -13,7 +13,7 @@ from flax import nnx
 from jax.extend.core import jaxprs_in_params
 
 from cliptail_jax.config.zero_shot import typed_config
-from cliptail_jax.jobs.evaluate import evaluate
+from cliptail_jax.jobs.evaluate import evaluate, evaluate_models
 from cliptail_jax.objectives import make_objective
 from cliptail_jax.objectives.contrastive import contrastive_loss, first_equal
 from cliptail_jax.objectives.image_text import cut_ids, longest_caption
@@ -23,7 +23,6 @@ from cliptail_jax.planning.synthetic import synthetic_variant
 from cliptail_jax.pretrained.export import export
 from cliptail_jax.pretrained.model import open_model
 from cliptail_jax.pretrained.published_clip import load
-from cliptail_jax.programs.evaluate import evaluate_models
 from configs import clip, zero_shot
 from tests.synthetic import (
     CLASSES,

@@ -1,12 +1,15 @@
 """`cliptail open_clip`, up to where `cliptail train` or `cliptail plan` takes over."""
 
+import argparse
+from pathlib import Path
+
 import pytest
 from PIL import Image
 
 from cliptail_jax.config.files import load_config
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.objectives import typed_config
-from cliptail_jax.programs import plan, train
+from cliptail_jax.programs import plan
 from cliptail_jax.runs import console
 from tests.commands import command
 from tests.datasets.raw_data import jpeg, write_shard
@@ -16,10 +19,13 @@ open_clip = command("open_clip")
 
 @pytest.fixture
 def passed_options(monkeypatch):
-    """The options that the program has passed to `train` or `plan`, which do nothing."""
+    """The options that the program has passed on to training or planning, which do nothing."""
     passed_options = []
-    for program in (train, plan):
-        monkeypatch.setattr(program, "main", passed_options.append)
+    monkeypatch.setattr(
+        "cliptail_jax.open_clip.command.train_command",
+        lambda config, workdir: passed_options.append(argparse.Namespace(config=config, workdir=workdir)),
+    )
+    monkeypatch.setattr("cliptail_jax.open_clip.command.plan_command", passed_options.append)
     monkeypatch.setattr(plan, "set_environment", lambda options: None)  # that of the tests stays
     return passed_options
 
@@ -50,7 +56,7 @@ SHARDS = "--train-data pairs/{00000..00001}.tar --model ViT-B-32 --batch-size 2 
 def test_data_are_prepared_and_the_config_is_saved_for_training(call, passed_options, tmp_path):
     status, output = call(f"{SHARDS} --train-num-samples 8 --imagenet-val val/", "--config.seed=3")
     assert status == 0 and "cliptail train logs/run.py --workdir=./logs/run --config.seed=3" in output
-    assert passed_options[0].workdir == "./logs/run" and passed_options[0].config.seed == 3
+    assert passed_options[0].workdir == Path("logs/run") and passed_options[0].config.seed == 3
     assert (tmp_path / "logs/run.py").read_text() in output and "batch_size=4: 2 x 2 devices" in output
     config = load_config("logs/run.py")
     captions = open_source(config.data.name, "data", config.data.split).metadata["caption"].to_pylist()

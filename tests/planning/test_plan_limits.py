@@ -8,8 +8,8 @@ import pytest
 from cliptail_jax.planning import compiling, program
 from cliptail_jax.planning.compiling import plan_step
 from cliptail_jax.planning.hlo import Traffic
+from cliptail_jax.planning.program import note_missing_cache
 from cliptail_jax.planning.topologies import Topology, find_topology
-from cliptail_jax.programs.plan import note_missing_cache
 from cliptail_jax.report.plans import table
 from tests.synthetic import synthetic_objective
 

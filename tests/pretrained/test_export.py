@@ -128,7 +128,7 @@ def test_a_runs_positions_are_resized_when_it_is_read_on_eight_devices(sup_confi
 def test_a_run_starts_from_a_tower_of_images_of_another_size(sup_config, tmp_path):
     old_positions = write_run(tmp_path / "run", sup_config, CLASSIFIER).visual.positional_embedding[...]
     tower = open_image_tower(str(tmp_path / "run"), output_dim=16, image_size=SIZE, partial=False)
-    assert not tower.missing_parameters and tower.resized == {("visual", "positional_embedding"): (4, SIDE)}
+    assert not tower.missing_parameters and tower.resized_grids == {("visual", "positional_embedding"): (4, SIDE)}
     positions = tower.load().positional_embedding[...]
     np.testing.assert_allclose(positions, resize_positions(old_positions, SIDE), rtol=1e-5, atol=1e-5)
 

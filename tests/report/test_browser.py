@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from cliptail_jax.report.plots import LOG_TICKS
+from cliptail_jax.report.frequency_plots import LOG_TICKS
 from tests.commands import report as main
 from tests.report.synthetic_pages import IMAGE, SCRIPT
 

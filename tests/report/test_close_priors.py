@@ -28,7 +28,7 @@ SL_BATCH = (
 
 def group(name, changes, frequency):
     run = Run(Path(name))
-    run.noted, run._table = {"config": plain(base_config()) | changes}, ((), frequency)
+    run.document, run._table = {"config": plain(base_config()) | changes}, ((), frequency)
     return SimpleNamespace(name=name, runs=[run])
 
 

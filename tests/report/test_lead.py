@@ -99,7 +99,7 @@ def test_remedies_that_are_not_measurably_worse_and_the_cost_in_the_head_are_nam
 
 
 def test_the_answer_has_the_intervals_and_looks_of_claims():
-    variance = SeedVariance(of_seeds=400.0, of_both=0.0, degrees=5.0)
+    variance = SeedVariance(v_seeds=400.0, v_both=0.0, degrees=5.0)
     assert answered({"sl": 0.8, "fair": 0.0})[0][0].startswith("Fair: ")
     borrowed = Borrowed("made", {"mean_per_class": variance})
     assert answered({"sl": 0.8, "fair": 0.0}, borrowed=borrowed)[0][0].startswith("No run is measurably better than SL")
@@ -168,7 +168,7 @@ def test_models_without_a_known_recipe_are_not_called_confounded(tmp_path):
     class Group:
         def __init__(self, name, objective):
             self.name, run = name, Run(tmp_path)
-            run.noted = {"config": {"objective": objective, "total_epochs": name}}
+            run.document = {"config": {"objective": objective, "total_epochs": name}}
             run.data, self.runs = {}, [run]
 
     groups = [Group("a", "zero_shot"), Group("b", "supervised"), Group("c", []), Group("d", "dino")]

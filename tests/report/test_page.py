@@ -189,7 +189,7 @@ def test_a_run_with_all_measures_and_a_set_of_runs(tmp_path):
 def test_all_classes_are_in_the_page_which_stays_small():
     contents = in_memory(2, 1000, steps=500)
     for run in contents.runs:
-        del run.noted["finished"]  # the bootstrap of differences would take long
+        del run.document["finished"]  # the bootstrap of differences would take long
     text = render(compare([contents]), [contents], [{}], "", [], {}, PageImages(None, ()), ALL_RUNS, {})
     data = json.loads(re.search(r'id="data">(.*?)</script>', text).group(1))
     assert len(data["labels"]) == 1000 and all(len(kind["accuracy"]) == 1000 for kind in data["kinds"])

@@ -107,7 +107,7 @@ def test_archives_mark_commits_that_the_history_lacks(commits_of_history, publis
     write_archive(published_study, tmp_path / f"marked{ARCHIVE}")
     contents = read_directory(unpack(tmp_path / f"marked{ARCHIVE}", tmp_path))
     assert not contents.problems
-    archived_commits = {f"{run.seed}/{run.name}": run.noted["commit"] for run in contents.runs}
+    archived_commits = {f"{run.seed}/{run.name}": run.document["commit"] for run in contents.runs}
     assert archived_commits == {run: expected for run, (_, expected) in commits.items()}
 
 

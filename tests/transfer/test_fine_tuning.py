@@ -19,8 +19,8 @@ from cliptail_jax.objectives import typed_config as typed_training
 from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.runs.files import read_config
 from cliptail_jax.runs.log import Diverged
-from cliptail_jax.study.transfer import transfer_and_report
 from cliptail_jax.transfer import fine_tuning
+from cliptail_jax.transfer.command import transfer_and_report
 from cliptail_jax.transfer.configuration import base_config as transfer_base
 from cliptail_jax.transfer.configuration import typed_config
 from cliptail_jax.transfer.fine_tuning import GridPoint, at_point, validation_images

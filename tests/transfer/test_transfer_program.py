@@ -20,9 +20,9 @@ from cliptail_jax.pretrained.model import open_run
 from cliptail_jax.pretrained.published_clip import load
 from cliptail_jax.report.transfers import report_text
 from cliptail_jax.runs.manifests import manifest_of, steps_in
-from cliptail_jax.study.transfer import transfer_and_report
 from cliptail_jax.transfer import features, methods, program, sets
 from cliptail_jax.transfer.calibration import error_after_temperature_scaling, error_of_logits
+from cliptail_jax.transfer.command import transfer_and_report
 from cliptail_jax.transfer.configuration import typed_config
 from cliptail_jax.transfer.few_shot import few_shot_accuracies, mean_and_margin
 from cliptail_jax.transfer.linear_probe import Linear, fit_binary_path, fit_path, predict

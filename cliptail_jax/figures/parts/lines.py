@@ -40,9 +40,9 @@ def draw_along(entries: Sequence[Entry], measures: Sequence[str], axis: str, log
     panels = figure.subplots(len(names), len(measures), squeeze=False, sharey="col")
     looks = styles(entry["group"] for entry in entries)
     for row, name in zip(panels, names):
-        of_axis = [entry for entry in entries if (entry["axis"] or axis) == name]
+        axis_entries = [entry for entry in entries if (entry["axis"] or axis) == name]
         for axes, measure in zip(row, measures):
-            values = [(entry, entry.measure(measure)) for entry in of_axis]
+            values = [(entry, entry.measure(measure)) for entry in axis_entries]
             draw_lines(axes, values, looks, logarithmic)
             axes.set_xlabel(name)
             axes.set_ylabel(label_of(measure), fontsize=9)
@@ -54,10 +54,10 @@ def draw_lines(
     axes: Axes, values: Sequence[tuple[Entry, Estimate]], looks: Mapping[str, Mapping[str, Any]], logarithmic: bool
 ) -> None:
     """Draw each group's points with their intervals, and a line through the means of the points with the same x."""
-    placed = [(entry, measure) for entry, measure in values if entry["x"]]
-    x_of, words = places([entry for entry, _ in placed], logarithmic)
+    pairs = [(entry, measure) for entry, measure in values if entry["x"]]
+    x_of, words = places([entry for entry, _ in pairs], logarithmic)
     for number, (group, look) in enumerate(looks.items()):
-        points = [(x_of[entry["x"]], measure) for entry, measure in placed if entry["group"] == group]
+        points = [(x_of[entry["x"]], measure) for entry, measure in pairs if entry["group"] == group]
         if points:
             draw_group(axes, points, look, group, offset(number, len(looks)))
     for entry, measure in values:
@@ -65,8 +65,8 @@ def draw_lines(
             look = looks[entry["group"]]
             axes.axhline(measure.value, color=look["color"], linestyle="--", linewidth=1.2, label=entry["group"])
     if words:
-        turned = dict(rotation=30, ha="right", rotation_mode="anchor") if len(words) > UPRIGHT_WORDS else {}
-        axes.set_xticks(range(len(words)), [textwrap.fill(word, 12) for word in words], fontsize=8, **turned)
+        rotation = dict(rotation=30, ha="right", rotation_mode="anchor") if len(words) > UPRIGHT_WORDS else {}
+        axes.set_xticks(range(len(words)), [textwrap.fill(word, 12) for word in words], fontsize=8, **rotation)
         axes.margins(x=0.2)
     elif x_of:
         numbers = sorted(x_of.values())
@@ -103,12 +103,12 @@ def offset(number: int, groups: int) -> float:
 
 def line_of(points: Sequence[tuple[float, Estimate]]) -> tuple[list[float], list[float]]:
     """The x in ascending order, and the mean of the defined values at each."""
-    of_x: dict[float, list[float]] = {}
+    values: dict[float, list[float]] = {}
     for x, measure in points:
         if not math.isnan(measure.value):
-            of_x.setdefault(x, []).append(measure.value)
-    xs = sorted(of_x)
-    return xs, [float(np.mean(of_x[x])) for x in xs]
+            values.setdefault(x, []).append(measure.value)
+    xs = sorted(values)
+    return xs, [float(np.mean(values[x])) for x in xs]
 
 
 def places(entries: Sequence[Entry], logarithmic: bool) -> tuple[dict[str, float], list[str]]:

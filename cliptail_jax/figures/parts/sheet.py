@@ -56,7 +56,7 @@ class Entry:
         return self.path("run")
 
     @functools.cached_property
-    def opened(self) -> Run:
+    def results(self) -> Run:
         """The run. Raises UserError if there is none."""
         if not (self.run / "config.json").exists():
             raise UserError(f"{self.location}: there is no run in {self.run}")
@@ -65,7 +65,7 @@ class Entry:
     @property
     def set_name(self) -> str:
         """The evaluation set. Raises UserError if there is no run, or it was not evaluated on the set."""
-        name = self["set"] or next(iter(self.opened.eval_sets), "")
+        name = self["set"] or next(iter(self.results.eval_sets), "")
         if not name or not (evaluation_directory(self.run, name) / "latest.npz").exists():
             set_name = name or "any set"
             raise UserError(f"{self.location}: {self.run} was not evaluated on {set_name}: run cliptail evaluate on it")
@@ -74,7 +74,7 @@ class Entry:
     @property
     def evaluation(self) -> ClassEvaluation | RetrievalEvaluation:
         """The latest evaluation on the set."""
-        return self.opened.evaluated_on(self.set_name)
+        return self.results.evaluated_on(self.set_name)
 
     def evaluated(self) -> ClassEvaluation:
         """The latest evaluation on the set. Raises UserError if it has no class frequencies."""
@@ -164,7 +164,5 @@ def study_lines(
         rows: the name of a run, then its cells in these columns.
         seeds: the finished runs of each seed, by the name of its directory.
     """
-    lines = [
-        (str(Path(seed) / run), *cells) for run, *cells in rows for seed, finished in seeds.items() if run in finished
-    ]
+    lines = [(str(Path(seed) / run), *cells) for run, *cells in rows for seed, names in seeds.items() if run in names]
     return [("run", *columns), *lines]

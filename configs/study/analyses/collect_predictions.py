@@ -28,14 +28,14 @@ from cliptail_jax.curation.variant import open_variant
 from cliptail_jax.formats.frequency_tables import read_frequency, write_frequency
 from cliptail_jax.host.errors import UserError, command_line
 from cliptail_jax.host.files import write_text
-from cliptail_jax.host.text import format_interval, tsv
+from cliptail_jax.host.text import tsv
 from cliptail_jax.metrics.bootstrap import bootstrap, mean_over_classes, percentiles
 from cliptail_jax.metrics.collecting import capped, plan, rarest_first, spread
 from cliptail_jax.metrics.correlation import mean_rank_correlation
 from cliptail_jax.metrics.law import Posterior, fit_law
 from cliptail_jax.metrics.measures import ClassResults
 from cliptail_jax.predictions.counts import class_counts
-from cliptail_jax.report.layout import markdown_table
+from cliptail_jax.report.layout import cell, markdown_table
 from cliptail_jax.report.training_images import data_section, data_values
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.run import Run
@@ -136,15 +136,15 @@ def judged(base: Base, tables: dict[str, Int[np.ndarray, " class"]], counts: dic
         if table not in tables:  # balanced sampling, of which the law knows nothing
             continue
         law = base.law(kind)
-        predicted, accuracy = 100 * law.accuracy(tables[table]), 100 * law.accuracy(base.images)
-        value, low, high = estimate(mean_over_classes, 100 * results.accuracy - predicted)
-        error = format_interval(value, (low, high), ".1f")
+        predictions, accuracy = 100 * law.accuracy(tables[table]), 100 * law.accuracy(base.images)
+        value, low, high = estimate(mean_over_classes, 100 * results.accuracy - predictions)
+        error = cell(value, ".1f", (low, high)).text
         gains = ""
         if rule != "nobody" and f"{kind}_nobody" in counts:
             gain = results.gain_over(counts[f"{kind}_nobody"])
-            value, *interval = estimate(mean_rank_correlation, predicted - accuracy, gain)
-            gains = format_interval(value, interval, ".2f")
-        rows[name] = [f"{predicted.mean():.1f}, {100 * results.accuracy.mean():.1f}", error, gains]
+            value, *interval = estimate(mean_rank_correlation, predictions - accuracy, gain)
+            gains = cell(value, ".2f", interval).text
+        rows[name] = [f"{predictions.mean():.1f}, {100 * results.accuracy.mean():.1f}", error, gains]
     return rows
 
 
@@ -171,7 +171,7 @@ def counts_of(seeds: Sequence[ClassResults]) -> Counts:
 def estimate(statistic, *variables: Float[np.ndarray, " class"]) -> tuple[float, float, float]:
     """A statistic over classes, and its interval."""
     (sample,) = bootstrap(statistic, np.stack(variables)[:, None])
-    return sample.value, *percentiles(sample.resampled)
+    return sample.value, *percentiles(sample.draws)
 
 
 @command_line
@@ -197,9 +197,9 @@ def main(arguments: list[str]) -> None:
         return
     studies = dict(map(judged_study, options.studies))
     header = ["run", *(f"{data}: {column}" for data in studies for column in PREDICTION_COLUMNS)]
-    runs = dict.fromkeys(run for of_data in studies.values() for run in of_data)
+    runs = dict.fromkeys(run for runs_of_data in studies.values() for run in runs_of_data)
     rows = [
-        [run, *(cell for rows_of in studies.values() for cell in rows_of.get(run, [""] * len(PREDICTION_COLUMNS)))]
+        [run, *(text for rows_of in studies.values() for text in rows_of.get(run, [""] * len(PREDICTION_COLUMNS)))]
         for run in runs
     ]
     print("\n".join(markdown_table([header, *rows])))

@@ -38,10 +38,9 @@ from cliptail_jax.concepts.word_counter import WordCounter
 from cliptail_jax.curation.variant import caption_chunks
 from cliptail_jax.evaluation.pairs import open_pairs
 from cliptail_jax.host.errors import UserError, command_line
-from cliptail_jax.host.text import format_interval
 from cliptail_jax.metrics.bootstrap import percentiles
 from cliptail_jax.metrics.retrieval import DECILES, deciles
-from cliptail_jax.report.layout import markdown_table
+from cliptail_jax.report.layout import cell, markdown_table
 from cliptail_jax.report.style import add_grid, legend_below, save, style
 from cliptail_jax.report.training_images import data_section, data_values, training_variant
 from cliptail_jax.results.run import Run
@@ -69,13 +68,13 @@ def pairs_of(run: Run) -> Pairs:
     """Raises UserError if a run's data or set are not there or others than before, or no caption has exactly two words."""
     data, evaluation, counter = data_section(data_values(run.config)), run.retrieval, WordCounter()
     fields = tuple(evaluation.summary.get("settings", {}).get("captions", ())), tuple(data.captions.words)
-    opened, results = (
+    pair_set, results = (
         open_pairs(evaluation.set_name, data.data_dir, *fields, data.name, data.class_names),
         evaluation.results,
     )
-    if opened is None or not np.isin(results.captions, opened.caption_records).all():
+    if pair_set is None or not np.isin(results.captions, pair_set.caption_records).all():
         raise UserError(f"{run.workdir} was evaluated on other captions than '{evaluation.set_name}' has now")
-    texts = [opened.captions[row] for row in np.searchsorted(opened.caption_records, results.captions)]
+    texts = [pair_set.captions[row] for row in np.searchsorted(pair_set.caption_records, results.captions)]
     names = count_chunks(counter, [texts]).counts["name"].to_pylist()
     captions, words = counter.find(texts, names)
     order = np.lexsort((words, captions))  # by caption, then by word
@@ -135,13 +134,13 @@ def estimates(
     units = unit.max() + 1
     (beta,) = fit(x, correct, examples, np.ones((1, len(x))))
     blocks = weights_of_resamples(units) if len(beta) > 1 else ()
-    resampled = [fit(x, correct, examples, times[:, unit]) for times in blocks]
-    bounds = map(percentiles, np.concatenate(resampled).T[1:]) if resampled else ()
+    draws = [fit(x, correct, examples, times[:, unit]) for times in blocks]
+    bounds = map(percentiles, np.concatenate(draws).T[1:]) if draws else ()
     alone = log_likelihood(fit(x[:, :1], correct, examples, np.ones((1, len(x)))), x[:, :1], correct, examples).sum()
     fold = np.random.default_rng(0).permutation(units)[unit] % FOLDS
     folds = fit(x, correct, examples, (fold != np.arange(FOLDS)[:, None]).astype(float))
     loss = -log_likelihood(folds, x, correct, examples)[fold, np.arange(len(x))].sum() / examples.sum()
-    cells = [format_interval(b, interval, ".2f") for b, interval in zip(beta[1:], bounds)]
+    cells = [cell(b, ".2f", interval).text for b, interval in zip(beta[1:], bounds)]
     return cells, 1 - log_likelihood(beta[None], x, correct, examples).sum() / alone, loss
 
 
@@ -162,12 +161,12 @@ def table(runs: Sequence[Pairs]) -> list[list[str]]:
     unseen = [((0, 1), together == 0)] if not together.all() else []
     for columns, rows in [(columns, everything) for columns in MODELS] + unseen:
         data = x[rows][:, columns], correct[rows], examples[rows]
-        coefficients, explained, loss = estimates(*data, names[rows])
+        coefficients, share, loss = estimates(*data, names[rows])
         cells = dict(zip(columns, coefficients))
         r = f"{np.corrcoef(binned(data[0][:, 0], *data[1:]))[0, 1]:.2f}" if len(columns) == 1 else ""
         pairs = f"{len(np.unique(names[rows])):,}" + ("" if rows is everything else " with n_ab = 0")
         cells_of_terms = [cells.get(term, "") for term in range(len(TERMS))]
-        table_rows.append([pairs, *cells_of_terms, f"{explained:.4f}", f"{loss:.4f}", r])
+        table_rows.append([pairs, *cells_of_terms, f"{share:.4f}", f"{loss:.4f}", r])
     return table_rows
 
 

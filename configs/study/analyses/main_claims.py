@@ -180,8 +180,8 @@ def main(arguments: Sequence[str]) -> None:
             name: read_directory(unpack(known_archives()[name], Path(folder))) for name in sorted(studies_of_questions)
         }
         claims = [claim for question in QUESTIONS for claim in claims_of(question, contents)]
-    corrected = correct_for_number([claim.result for claim in claims])
-    claims = [claim._replace(result=result) for claim, result in zip(claims, corrected)]
+    results = correct_for_number([claim.result for claim in claims])
+    claims = [claim._replace(result=result) for claim, result in zip(claims, results)]
     claims = [claim._replace(pairs=pairs_to_decide(claim, len(claims))) for claim in claims]
     write_text(RESULTS / "tables" / "main_claims.tsv", tsv(*table_of(claims)))
     for question in QUESTIONS:
@@ -217,10 +217,10 @@ def claim_of(question: Question, pair: Pair, contents: Contents) -> Claim:
 
 def stated_forecasts(name: str, contents: Contents) -> dict[str, Claim]:
     """The claims of a study that the bias of recipes changes as forecast, from the source of their own family."""
-    learned = {
+    changes = {
         (point.name, point.source) for point in points_of(name, contents) if is_own_family(point) and has_learned(point)
     }
-    texts = {f"The change from {source} to {kind} is as forecast" for kind, source in learned}
+    texts = {f"The change from {source} to {kind} is as forecast" for kind, source in changes}
     return {
         key: claim for key, claim in contents.study.claims.items() if claim.statistic == BIAS and claim.text in texts
     }

@@ -42,9 +42,9 @@ def noisy_logits(
 def main() -> None:
     source = RESULTS / "forecasts" / "glyphs_16_adjusted"
     names, counts = read_frequency(Path(f"{source}_counts.tsv"))
-    with np.load(f"{source}.npz") as stored:
-        logits, labels = stored["logits"].astype(np.float64), stored["labels"].astype(int)
-        assert stored["classes"].tolist() == list(names)
+    with np.load(f"{source}.npz") as arrays:
+        logits, labels = arrays["logits"].astype(np.float64), arrays["labels"].astype(int)
+        assert arrays["classes"].tolist() == list(names)
     counts = np.asarray(counts)
     bias = read_json(RESULTS / "noise_glyphs_16.json")["bias"]
     rows = [["kind", "noise", "odds_acc: forecast", "trained"]]

@@ -30,10 +30,9 @@ from matplotlib.figure import Figure
 from cliptail_jax.config.training import BY_FREQUENCY, UNIFORM
 from cliptail_jax.curation.noise import right_and_wrong
 from cliptail_jax.host.errors import UserError, command_line
-from cliptail_jax.host.text import format_interval
 from cliptail_jax.metrics.bootstrap import percentiles
 from cliptail_jax.metrics.odds import TICKS, log_odds
-from cliptail_jax.report.layout import markdown_table
+from cliptail_jax.report.layout import cell, markdown_table
 from cliptail_jax.report.style import add_grid, legend_below, save, style
 from cliptail_jax.report.training_images import training_variant
 from cliptail_jax.results.run import Run
@@ -77,7 +76,7 @@ def estimates(runs: Sequence[Cells]) -> list[str]:
     x, weights = terms(right, wrong), np.tile(times, len(runs))
     joint, purity, images = (fit(x[:, columns], correct, examples, weights) for columns in ([0, 1, 2], [0, 1], [0, 2]))
     slopes = joint[:, 1], joint[:, 2], purity[:, 1], images[:, 1]
-    return [format_interval(b[0], percentiles(b[1:]), ".2f") for b in slopes]
+    return [cell(b[0], ".2f", percentiles(b[1:])).text for b in slopes]
 
 
 def draw(axes: Axes, runs: Sequence[Cells]) -> None:

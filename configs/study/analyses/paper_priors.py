@@ -101,8 +101,8 @@ def vocabulary_rows(shares: dict[str, float]) -> list[list[str]]:
     for head in range(2):
         names = [name for name, pairs in PUBLISHED.items() if pairs[head]]
         for number in range(2):
-            published = [PUBLISHED[name][head][number] for name in names]
-            correlations.append(spearmanr([priors[name] for name in names], published).statistic)
+            biases = [PUBLISHED[name][head][number] for name in names]
+            correlations.append(spearmanr([priors[name] for name in names], biases).statistic)
     return [*rows, ["Spearman correlation with the prior", "", *(f"{value:.2f}" for value in correlations)]]
 
 

@@ -14,10 +14,10 @@ from cliptail_jax.figures import corpora, fine_grained
 from cliptail_jax.figures.parts.sheet import read_sheet
 from cliptail_jax.formats.frequency_tables import frequency_of, read_frequency
 from cliptail_jax.host.errors import UserError
+from cliptail_jax.jobs.evaluate import evaluate_models
 from cliptail_jax.pretrained.model import ModelName
 from cliptail_jax.pretrained.published import LISTS, listed_models
 from cliptail_jax.pretrained.published_clip import open_published
-from cliptail_jax.programs.evaluate import evaluate_models
 from cliptail_jax.report.published import row
 from cliptail_jax.runs.directory import prepare_directory
 from configs import zero_shot, zero_shot_all

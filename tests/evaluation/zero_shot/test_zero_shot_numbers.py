@@ -9,8 +9,8 @@ from scipy.stats import spearmanr
 from cliptail_jax.config.zero_shot import typed_config
 from cliptail_jax.datasets.source import open_source
 from cliptail_jax.formats.frequency_tables import read_frequency
+from cliptail_jax.jobs.evaluate import evaluate_models
 from cliptail_jax.pretrained.published_clip import load
-from cliptail_jax.programs.evaluate import evaluate_models
 from tests.evaluation.plain_evaluation import (
     CALIBRATION,
     count_confusion,

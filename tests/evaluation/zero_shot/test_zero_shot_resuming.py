@@ -13,12 +13,12 @@ from cliptail_jax.datasets.source import Source
 from cliptail_jax.formats.decoding import UnreadableImageError
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.input import pipeline
+from cliptail_jax.jobs.evaluate import evaluate_models
 from cliptail_jax.pretrained import hub
 from cliptail_jax.pretrained import model as door
 from cliptail_jax.pretrained.hub import slug
 from cliptail_jax.pretrained.model import ModelName
 from cliptail_jax.pretrained.published_clip import open_published
-from cliptail_jax.programs.evaluate import evaluate_models
 from tests.evaluation.plain_evaluation import evaluation_files
 from tests.evaluation.zero_shot.conftest import FILES, SET
 from tests.hub_cache import put_in_cache

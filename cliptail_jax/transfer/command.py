@@ -1,4 +1,4 @@
-"""A transfer and its report."""
+"""Transfers models as the flags of `cliptail transfer` say, and reports the results."""
 
 import argparse
 from collections.abc import Mapping
@@ -27,17 +27,17 @@ def transfer_command(options: argparse.Namespace, workdir: Path) -> None:
         if options.runner == "dask":
             directory_of = directories(config.models, workdir / "models")
             failures = run_models_on_dask(directory_of, "models", workdir, options.scheduler)
-            for of_model in directory_of.values():
-                add_results(workdir, of_model)
+            for directory in directory_of.values():
+                add_results(workdir, directory)
         try:
             transfer_and_report(config, workdir, failures)
-            failed = None
+            failure = None
         except TransferFailed as error:
-            failed = error
+            failure = error
     if jax.process_index() == 0:
         print(report_text(workdir))
-    if failed:
-        raise failed
+    if failure:
+        raise failure
 
 
 def transfer_and_report(config: TransferConfig, workdir: Path, failures: Mapping[str, str] = {}) -> list[Transfer]:
