@@ -91,18 +91,18 @@ def compared_table(workdir: Path, groups: Iterable[RunGroup]) -> Table:
     return Table("run", columns, rows, [f"Forecasts are from the logits of {source[0]}."] if rows else [])
 
 
-def draw_forecasts(groups: Mapping[str, RunGroup], model: str, trained: Mapping[str, RunGroup] = {}) -> Figure:
+def draw_forecasts(groups: Mapping[str, RunGroup], model: str, outcomes: Mapping[str, RunGroup] = {}) -> Figure:
     """Accuracy by class frequency: a line for the model, and one for each forecast.
 
-    `trained` are what training gave later, by the names of their forecasts, whose colours they have; forecasts are then dashed.
+    `outcomes` are what training gave later, by the names of their forecasts, whose colours they have; forecasts are then dashed.
     """
     figure = Figure(figsize=(7, 4.6), layout="constrained")
     axes, looks = figure.subplots(), styles([*groups])
     for name, group in groups.items():
-        forecast_look = {"linestyle": "--", "markerfacecolor": "none"} if trained else {}
-        label = f"{name}, forecast" if trained else name + " (trained)" * (name == model)
+        forecast_look = {"linestyle": "--", "markerfacecolor": "none"} if outcomes else {}
+        label = f"{name}, forecast" if outcomes else name + " (trained)" * (name == model)
         draw_odds(axes, *group.by_class, group.odds_line, looks[name] | forecast_look, label)
-    for name, group in trained.items():
+    for name, group in outcomes.items():
         draw_odds(axes, *group.by_class, group.odds_line, looks[name], f"{name}, trained")
     label_odds(axes, np.concatenate([group.by_class[0] for group in groups.values()]))
     add_grid(axes)
