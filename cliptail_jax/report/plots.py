@@ -248,7 +248,7 @@ class Plots:
             for renderer in lines:
                 renderer.level = "overlay"  # above the markers of all kinds
             self._shows(kind, *lines)
-        plot.toolbar.active_drag = plot.select_one(BoxSelectTool)
+        plot.toolbar.active_drag = next(tool for tool in plot.tools if isinstance(tool, BoxSelectTool))
         for axis in (plot.xaxis, plot.yaxis) if name == "predictions" else (plot.xaxis,):
             axis.ticker, axis.formatter = CustomJSTicker(major_code=LOG_TICKS), PrintfTickFormatter(format="%g")
         if name == "accuracy":
