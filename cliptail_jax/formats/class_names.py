@@ -1,7 +1,8 @@
 """Class names in the forms by which tables are joined."""
 
-import re
 import unicodedata
+
+SPACES = str.maketrans("_/-", "   ")  # faster than a regular expression
 
 
 def without_point(name: str) -> str:
@@ -16,4 +17,4 @@ def composed(text: str) -> str:
 
 def normalized_name(name: str) -> str:
     """A class name in the form by which tables are joined: lower case, single spaces for '_', '-', '/' and white space."""
-    return " ".join(re.sub("[_/-]", " ", composed(name.lower())).split())
+    return " ".join(composed(name.lower()).translate(SPACES).split())

@@ -5,11 +5,11 @@ scipy.stats.bootstrap is not used, because it cannot use the same resample of th
 """
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int, Num
+from jaxtyping import Float, Int, Integer, Num, UInt8
 
 from cliptail_jax.metrics.correlation import mean_rank_correlation
 
@@ -17,6 +17,7 @@ RESAMPLES = 2000
 LEVEL = 0.95
 NUMBERS_AT_ONCE = 2**18  # of resamples: all of a million captions would need 16 GB, and a cache is faster
 MANY_CLASSES = 2048  # with more classes, each resample counts how often it has equal ones
+MAX_KEPT = 2**28  # bytes of resamples that are kept for further statistics
 # Sums of half-integers are not rounded, so that counting equal classes gives the same bits, in a quarter of the time.
 EXACT = (mean_rank_correlation,)
 
@@ -147,15 +148,28 @@ def _counted(
     variables = distinct.reshape(*sample.shape[:-1], 1, -1)
     number = variables.shape[-1]
     parts: list[Float[np.ndarray, ...] | float] = []
-    times: list[Int[np.ndarray, " distinct"]] = []
+    times: list[Float[np.ndarray, " distinct"]] = []
     remaining = RESAMPLES
-    for block in resamples_of(sample.shape[-1], seed):
-        times += [*times_drawn(inverse[block], number)]
+    for block in _times_of_classes(sample.shape[-1], seed):
+        times += [np.bincount(inverse, of_resample, number) for of_resample in block]
         remaining -= len(block)
         if len(times) * number >= NUMBERS_AT_ONCE or not remaining:
-            parts.append(statistic(*variables, times=np.array(times, np.float64)))
+            parts.append(statistic(*variables, times=np.array(times)))
             times = []
     return np.concatenate(parts)
+
+
+def _times_of_classes(classes: int, seed: int) -> Iterable[Integer[np.ndarray, "resample class"]]:
+    """How often each class is in each resample, in the blocks of `resamples_of`. Drawing them takes longest, so they are kept."""
+    if RESAMPLES * classes <= MAX_KEPT:
+        return _kept_times(classes, seed)
+    return (times_drawn(block, classes) for block in resamples_of(classes, seed))
+
+
+@functools.lru_cache(maxsize=4)  # of all classes, of head, mid and tail, and of those with predictions
+def _kept_times(classes: int, seed: int) -> list[UInt8[np.ndarray, "resample class"]]:
+    """No class is drawn more than 255 times: that has a probability of 10^-500."""
+    return [times_drawn(block, classes).astype(np.uint8) for block in resamples_of(classes, seed)]
 
 
 def resamples_of(classes: int, seed: int = 0) -> Iterator[Int[np.ndarray, "resample class"]]:

@@ -93,7 +93,7 @@ def firth_regression(
     """
     variables = [x, correct, examples, *([] if times is None else [times])]
     variables = [np.ascontiguousarray(variable, np.float64) for variable in variables]
-    digest = hashlib.blake2b()
+    digest = hashlib.sha256()  # in hardware on most processors
     for variable in variables:
         digest.update(variable)
     key = digest.digest(), *(variable.shape for variable in variables)

@@ -114,7 +114,7 @@ def draw_by_frequency(plots: Plots, name: str, quantity: str) -> None:
         for renderer in lines:
             renderer.level = "overlay"  # above the markers of all kinds
         plots.note_kind(kind, *lines)
-    plot.toolbar.active_drag = plot.select_one(BoxSelectTool)
+    plot.toolbar.active_drag = next(tool for tool in plot.tools if isinstance(tool, BoxSelectTool))
     for axis in (plot.xaxis, plot.yaxis) if name == "predictions" else (plot.xaxis,):
         axis.ticker, axis.formatter = CustomJSTicker(major_code=LOG_TICKS), PrintfTickFormatter(format="%g")
     if name == "accuracy":

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import jinja2
 from bokeh.core.json_encoder import serialize_json
+from bokeh.core.serialization import Serializer
 from bokeh.document import Document
 from bokeh.resources import Resources
 
@@ -367,12 +368,12 @@ def json_table(header: list[str], rows: list[list[Any]]) -> tuple[list[str], lis
 
 
 def document_json(plots: Plots) -> str:
-    """The plots as Bokeh's script reads them."""
-    document = Document()
-    with document.models.freeze():  # all models are collected once, not after each root
-        for plot in plots.figures.values():
-            document.add_root(plot)
-    return serialize_json(document.to_json(deferred=False))
+    """The plots as Bokeh's script reads them.
+
+    They are not added to the document, which would search each plot for all models that it refers to, and apply a theme.
+    """
+    document = Document().to_json(deferred=False)
+    return serialize_json(document | {"roots": Serializer(deferred=False).encode([*plots.figures.values()])})
 
 
 def embedded(value: Any) -> str:
