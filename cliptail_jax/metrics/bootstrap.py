@@ -151,7 +151,7 @@ def _counted(
     times: list[Float[np.ndarray, " distinct"]] = []
     remaining = RESAMPLES
     for block in _times_of_classes(sample.shape[-1], seed):
-        times += [np.bincount(inverse, of_resample, number) for of_resample in block]
+        times += [np.bincount(inverse, class_times, number) for class_times in block]
         remaining -= len(block)
         if len(times) * number >= NUMBERS_AT_ONCE or not remaining:
             parts.append(statistic(*variables, times=np.array(times)))
