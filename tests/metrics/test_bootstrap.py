@@ -5,11 +5,15 @@ import pytest
 import scipy.stats
 
 from cliptail_jax.metrics.bootstrap import (
+    MANY_CLASSES,
+    MAX_KEPT,
     RESAMPLES,
     Bootstrapped,
     Estimate,
+    _bootstrapped,
     bootstrap,
     mean_over_classes,
+    resamples_of,
 )
 from cliptail_jax.metrics.seeds import geometric_mean_over_seeds, mean_over_seeds
 
@@ -120,6 +124,15 @@ def test_the_interval_of_the_level_of_a_p_value_ends_at_its_bound():
     estimate = Estimate(2.0, 1.2, 4.5, 7.0)  # longer above than below
     assert estimate.interval(1 - estimate.p_value()).low == pytest.approx(0)
     assert estimate.interval(1 - estimate.p_value(6.0)).high == pytest.approx(6.0)
+
+
+def test_draws_of_many_classes_are_direct_ones_whether_they_are_kept_or_not(monkeypatch):
+    accuracies = np.random.default_rng(0).integers(0, 5, MANY_CLASSES + 1) / 4
+    directly = [accuracies[row].mean() for block in resamples_of(len(accuracies)) for row in block]
+    for limit in (MAX_KEPT, 0):
+        monkeypatch.setattr("cliptail_jax.metrics.bootstrap.MAX_KEPT", limit)
+        _bootstrapped.cache_clear()
+        np.testing.assert_allclose(bootstrap(mean_over_classes, accuracies[None, None])[0].draws, directly, rtol=1e-12)
 
 
 @pytest.mark.parametrize("classes", [30, RESAMPLES])
