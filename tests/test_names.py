@@ -22,9 +22,8 @@ PARTICIPLES = (
 # Nouns and terms of the field in -ed; and fields of configs, of files and of timm, which have names that users and files know.
 NOUNS = (
     "embed lowered red seed speed "
-    "borrowed confounded corrected counterbalanced exchanged finished mirrored predicted pretrained unlabelled unmatched untrimmed"
+    "adjusted borrowed confounded corrected counterbalanced exchanged finished mirrored predicted pretrained unlabelled unmatched untrimmed"
 )
-OLD = "cliptail_jax/predictions/"  # where some words in -ed and of_ remain
 NOT_NOUNS = {*PREPOSITIONS.split(), *PRONOUNS.split(), *PARTICIPLES.split()}
 # The section data.removed has a name that commands, configs and stored runs of users have; losses have those of optax and jax.numpy.
 EXCEPTIONS = {f"cliptail_jax/{name}" for name in ("config/training.py removed", "losses.py where", "losses.py counted")}
@@ -49,7 +48,7 @@ def is_noun(name: str, path: str) -> bool:
     if word in NOT_NOUNS:
         return name == "__all__" or f"{path} {name}" in EXCEPTIONS
     is_phrase = word.startswith("of_") or (re.fullmatch("[a-z]+ed", word) and word not in NOUNS.split())
-    return not is_phrase or path.startswith(OLD)
+    return not is_phrase
 
 
 def is_property(decorator: ast.expr) -> bool:

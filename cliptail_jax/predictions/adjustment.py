@@ -76,10 +76,10 @@ def predictions_without(
     predictions = np.zeros((len(shifts), len(logits)), np.int32)
     for rows in _blocks(logits):
         block = _block(logits, rows)
-        shifted = np.empty_like(block)
+        difference = np.empty_like(block)
         for number, shift in enumerate(shifts):
-            np.subtract(block, shift.astype(block.dtype), out=shifted)
-            predictions[number, rows] = shifted.argmax(axis=1)
+            np.subtract(block, shift.astype(block.dtype), out=difference)
+            predictions[number, rows] = difference.argmax(axis=1)
     return predictions
 
 

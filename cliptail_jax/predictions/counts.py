@@ -47,9 +47,9 @@ def runs_of_name(workdir: Path, name: str | None) -> tuple[str, list[Run]]:
     name = name or models[0]
     runs = kinds[name]
     finished_runs = [run for run in runs if run.is_finished]
-    if unfinished := len(runs) - len(finished_runs):
+    if num_running := len(runs) - len(finished_runs):
         consequence = "and are left out" if finished_runs else "so more training can change the plan"
-        log_line(f"note: {unfinished} of {len(runs)} runs called {name} have not ended, {consequence}")
+        log_line(f"note: {num_running} of {len(runs)} runs called {name} have not ended, {consequence}")
     return name, finished_runs or runs
 
 

@@ -109,11 +109,11 @@ def forecasts_from(
             )
             for recipe, predictions in zip(source_priors, all_predictions):
                 evaluation = evaluation_of(source.labels, predictions.astype(np.int64), None, source.table)
-                of_replicate = runs[recipe][number]
-                seed = f"seed_{number}" + "_mirrored" * bool(of_replicate)
-                of_replicate.append(evaluated_model(recipe, seed, evaluation, source.origin, source.notes))
+                replicate = runs[recipe][number]
+                seed = f"seed_{number}" + "_mirrored" * bool(replicate)
+                replicate.append(evaluated_model(recipe, seed, evaluation, source.origin, source.notes))
     size, labels = len(replicates[0]), replicates[0][0].labels
-    groups = {recipe: RunGroup(recipe, of_recipe, size) for recipe, of_recipe in runs.items()}
+    groups = {recipe: RunGroup(recipe, members, size) for recipe, members in runs.items()}
     if note := groups[name].chance_note():
         raise UserError(f"{name} is at chance, so its logits show no class: {note}")
     return {recipe: Forecast(priors[recipe], Measured(group, labels)) for recipe, group in groups.items()}
@@ -155,7 +155,7 @@ def forecast(
     source = source_of(content, table, prior_of(trained_with))
     priors = {recipe: prior_of(recipe) for recipe in recipes if recipe != trained_with}
     forecasts = forecasts_from([[source]], trained_with, priors)
-    return {recipe: of_recipe.measures for recipe, of_recipe in forecasts.items()}
+    return {recipe: measures for recipe, (_, measures) in forecasts.items()}
 
 
 def prior_of(recipe: str) -> Prior:

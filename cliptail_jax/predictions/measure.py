@@ -94,10 +94,13 @@ def measure_files(files: dict[str, list[str]], options: argparse.Namespace) -> N
         table = with_classes_of(table, [value for part in parts if part is not None for value in part])
     contents = {name: [read_predictions(path, columns, labels) for path in paths] for name, paths in files.items()}
     models = [
-        measured_seeds(name, of_model, table, options.trained_with, options.tau) for name, of_model in contents.items()
+        measured_seeds(name, files_of_model, table, options.trained_with, options.tau)
+        for name, files_of_model in contents.items()
     ]
     differences, notes = compare(models)
-    is_unnamed = any(f.logits is not None and f.classes is None for of_model in contents.values() for f in of_model)
+    is_unnamed = any(
+        f.logits is not None and f.classes is None for files_of_model in contents.values() for f in files_of_model
+    )
     order = "; columns of logits are taken in their order" * is_unnamed
     print(f"{len(table.names):,} classes of {table.origin}, with {table.frequency.sum():,} training images{order}\n")
     for m in models:

@@ -92,8 +92,8 @@ def read_table(path: str, columns: ColumnNames, labels: Labels | None) -> Predic
     if labels is None or columns.label in names:
         labels = None  # those of the file replace those of --labels
         required_names.append(column_of(path, names, LABEL, columns.label))
-    required, other_columns = read_columns(path, required_names, only_keys=labels is None)
-    predictions = required[required_names[0]]
+    main_columns, other_columns = read_columns(path, required_names, only_keys=labels is None)
+    predictions = main_columns[required_names[0]]
     if not predictions:
         raise UserError(f"{path} has no rows: it must have a row for each example")
     empty_rows = [number for number, value in enumerate(predictions, 1) if is_missing(value)]
@@ -102,7 +102,7 @@ def read_table(path: str, columns: ColumnNames, labels: Labels | None) -> Predic
             f"{path} has no {required_names[0]} in row {empty_rows[0]:,} and {len(empty_rows) - 1:,} more: fill or remove "
             "them"
         )
-    values, labels_by_row = labels.join(path, other_columns) if labels else (required[required_names[1]], "")
+    values, labels_by_row = labels.join(path, other_columns) if labels else (main_columns[required_names[1]], "")
     check_length(path, values, predictions)
     return PredictionFile(path, values, predictions, keys=likeliest_keys(other_columns), labels_by_row=labels_by_row)
 
