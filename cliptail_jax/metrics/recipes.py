@@ -27,7 +27,7 @@ class NumberParameter(NamedTuple):
 
     def read(self, text: str) -> float:
         value = self.kind(text)
-        if not self.minimum <= value <= self.maximum:
+        if not (self.minimum <= value <= self.maximum and math.isfinite(value)):
             raise ValueError
         return value
 
@@ -124,7 +124,10 @@ def effective_log_prior(recipe: str, frequency: Sequence[int]) -> Float[np.ndarr
     name, *texts = recipe.lower().split(":")
     if name not in RECIPES:
         hint = did_you_mean(name, RECIPES)
-        raise UserError(f"'{name}' is no recipe{hint}; there are {', '.join(USAGES.values())}")
+        raise UserError(
+            f"'{name}' is no recipe{hint}; there are {', '.join(USAGES.values())} (cliptail_jax.objectives.effective_log_prior takes the "
+            "values of a config)"
+        )
     kind = RECIPES[name]
     try:
         values = [parameter.read(value) for parameter, value in zip(kind.parameters, texts, strict=True)]

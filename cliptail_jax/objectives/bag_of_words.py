@@ -16,6 +16,7 @@ from cliptail_jax.config.fields import OneOf, Section
 from cliptail_jax.curation.variant import Variant, caption_chunks
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.input.bag_of_words import FILE, BagOfWords, count_subwords, count_words
+from cliptail_jax.metrics.effective_prior import UnknownPriorError
 from cliptail_jax.pretrained.towers import Towers
 from cliptail_jax.training.configuration import Training
 from cliptail_jax.training.objective import Objective, TextInput
@@ -50,6 +51,14 @@ class WordClassifier(Objective):
     Config = WordConfig
     config: WordConfig
     uses_prompts = True
+
+    @classmethod
+    def effective_log_prior(
+        cls, config: WordConfig, frequency: Int[np.ndarray, " class"]
+    ) -> Float[np.ndarray, " class"]:
+        raise UnknownPriorError(
+            "objective='bag_of_words' has no effective log-prior: it learns words, of which captions have several, in place of classes"
+        )
 
     @classmethod
     def open_text(cls, config: WordConfig, variant: Variant, towers: Towers, workdir: Path | None) -> TextInput:

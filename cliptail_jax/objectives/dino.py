@@ -25,6 +25,7 @@ from cliptail_jax.input.device_views import device_views
 from cliptail_jax.input.preprocess import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from cliptail_jax.input.transforms import Transform, multi_crop
 from cliptail_jax.input.views import NUM_GLOBAL
+from cliptail_jax.metrics.effective_prior import UnknownPriorError
 from cliptail_jax.models import dino
 from cliptail_jax.models.image_towers import FIXED, RESAMPLED, build_image_tower, check_image_size, image_tower
 from cliptail_jax.models.positions import EVERY_GRID, OTHER_GRIDS
@@ -64,6 +65,12 @@ class SelfDistillation(Objective):
 
     Config = DinoConfig
     config: DinoConfig
+
+    @classmethod
+    def effective_log_prior(
+        cls, config: DinoConfig, frequency: Int[np.ndarray, " class"]
+    ) -> Float[np.ndarray, " class"]:
+        raise UnknownPriorError("objective='dino' has no effective log-prior: it learns without classes")
 
     @classmethod
     def validate(cls, config: DinoConfig) -> None:

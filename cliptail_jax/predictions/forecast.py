@@ -16,6 +16,7 @@ from cliptail_jax.metrics.effective_prior import is_same_prior, per_decade
 from cliptail_jax.metrics.recipes import is_recipe
 from cliptail_jax.predictions.classes import ClassTable, with_images
 from cliptail_jax.predictions.counts import runs_of_name
+from cliptail_jax.predictions.evaluations import number_of
 from cliptail_jax.predictions.forecasts import LogitSource, Prior, forecasts_from, prior_of, source_of
 from cliptail_jax.predictions.reading import ColumnNames, PredictionFile, read_class_table, read_predictions
 from cliptail_jax.report import forecasts as tables
@@ -57,7 +58,12 @@ def show_forecasts(options: argparse.Namespace, recipes: Mapping[str, Prior]) ->
 
 def show_priors(options: argparse.Namespace, recipes: Mapping[str, Prior]) -> None:
     """Print, and write to --output, the log-priors of the recipes on the classes of --frequency."""
-    frequency = with_images(read_class_table(options.frequency)).frequency
+    table = read_class_table(options.frequency)
+    frequency = with_images(table).frequency
+    if number := len(table.names) - len(frequency):
+        print(
+            f"{number_of(number, 'class')} without training images left out: no loss has a finite log-prior for them\n"
+        )
     priors = {recipe: prior(frequency) for recipe, prior in recipes.items()}
     slopes = {recipe: per_decade(psi, frequency) for recipe, psi in priors.items()}
     print_table(tables.prior_table(slopes))

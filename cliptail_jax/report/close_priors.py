@@ -10,6 +10,7 @@ from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.effective_prior import SL_PER_DECADE, per_decade
 from cliptail_jax.report.confounded import has_recipe
 from cliptail_jax.results.group import RunGroup
+from cliptail_jax.results.run import Run
 
 CLOSE = 0.05  # of SL's slope
 MAX_LINES = 3
@@ -29,11 +30,32 @@ def own_prior(group: RunGroup) -> list[str]:
         slope = per_decade(effective_log_prior(run.config, frequency), frequency)
     except UserError:
         return []
+    if is_without_prior(run):
+        return [
+            f"Its logits are evaluated minus the effective log-prior of its loss, {slope:.2f} per decade (SL: {SL_PER_DECADE:.2f})."
+        ]
     if not slope >= CLOSE * SL_PER_DECADE:
         return ["Its loss favours no class: bias that remains is that of few images."] if slope > -CLOSE else []
     return [
         f"Its loss favours frequent classes by {slope:.2f} per decade (effective log-prior; SL: {SL_PER_DECADE:.2f}): "
         f"cliptail evaluate --workdir={run.workdir} --config.eval.without_prior subtracts that, without training."
+    ]
+
+
+def is_without_prior(run: Run) -> bool:
+    """Whether the latest evaluation on the main set subtracted the effective log-prior of the run's loss."""
+    return bool(run.summary.get("settings", {}).get("without_prior"))
+
+
+def partly_without_prior(groups: Sequence[RunGroup]) -> list[str]:
+    """A line on the kinds of which some runs are evaluated minus the log-prior of their loss, and others as they are."""
+    names = [group.name for group in groups if len({is_without_prior(run) for run in group.runs if run.summary}) > 1]
+    if not names:
+        return []
+    verb = "is" if len(names) == 1 else "are"
+    return [
+        f"evaluated differently: {', '.join(names)} {verb} evaluated minus the log-prior of the loss in some runs, and not in others: evaluate "
+        "all in the same way (cliptail evaluate, with or without --config.eval.without_prior)"
     ]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from cliptail_jax.report.answer import answer, bias_of_all
-from cliptail_jax.report.close_priors import close_priors, own_prior
+from cliptail_jax.report.close_priors import close_priors, own_prior, partly_without_prior
 from cliptail_jax.report.comparison import ComparedRuns, prefixes
 from cliptail_jax.report.confounded import compared_pairs, confounded
 from cliptail_jax.results.directory import Contents
@@ -32,7 +32,8 @@ class Lead(NamedTuple):
 def lead_of_study(study: Study, replicates: Sequence[Replicate]) -> Lead:
     """The lead of a study's report, from its finished runs."""
     groups = [*groups_of(replicates).values()]
-    return Lead(answer(study, replicates), confounded(groups, compared_pairs(study)), close_priors(groups))
+    lines = partly_without_prior(groups) + confounded(groups, compared_pairs(study))
+    return Lead(answer(study, replicates), lines, close_priors(groups))
 
 
 def lead_of(comparison: ComparedRuns, directories: Sequence[Contents]) -> Lead:
@@ -47,4 +48,4 @@ def lead_of(comparison: ComparedRuns, directories: Sequence[Contents]) -> Lead:
     kinds = comparison.kinds
     if not sentences:
         sentences = bias_of_all(kinds) + (own_prior(kinds[0]) if len(kinds) == 1 else [])
-    return Lead(sentences, confounded(kinds, pairs), close_priors(kinds))
+    return Lead(sentences, partly_without_prior(kinds) + confounded(kinds, pairs), close_priors(kinds))

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 import scipy.optimize
 import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cliptail_jax.config.fields import plain
 from cliptail_jax.host.errors import UserError
@@ -121,13 +123,21 @@ UNKNOWN = {
     },
     "composed batches": BATCH | {"data.batch_composition": "distinct"},
     "wrong captions": {"objective": "contrastive", "data.captions.template": "cname", "data.captions.distractors": 0.1},
-    "words": {"objective": "bag_of_words"},
-    "DINO": {"objective": "dino", "data.resize": "step"},
+    "words in place of classes": {"objective": "bag_of_words"},
+    "without classes": {"objective": "dino", "data.resize": "step"},
     "another program's config": {"objective": "zero_shot"},
 }
 
 
 @pytest.mark.parametrize("changes", UNKNOWN.values(), ids=UNKNOWN)
 def test_of_other_losses_no_effective_log_prior_is_known(changes):
-    with pytest.raises(UserError, match=r"no (known )?effective log-prior|log-prior is known|not trained"):
+    with pytest.raises(UserError, match="no effective log-prior|log-prior is known|not trained"):
         effective_log_prior(plain(base_config()) | {"eval.sets": ()} | changes, FREQUENCY)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.integers(1, 10_000), min_size=2, max_size=20))
+def test_adjusted_logits_and_counted_classes_have_the_same_prior(frequency):
+    changes = ({"loss.logit_adjustment": 1.0}, COUNTS)
+    adjusted, counts = (effective_log_prior(plain(base_config()) | new, np.array(frequency)) for new in changes)
+    np.testing.assert_allclose(adjusted - adjusted[0], counts - counts[0], atol=1e-12)

@@ -12,6 +12,7 @@ from tests.commands import forecast as forecast_command
 from tests.predictions.examples import FREQUENCY, NAMES
 
 REFERENCE = Path(__file__).parents[3] / "shared/reference/forecast_reference.npz"
+PAIRS = REFERENCE.with_name("forecast_pairs.npz")
 
 RECIPES = ("sl", "batch:64", "vocabulary:5:linear:4", "adjusted:0.5", "weights:0.99", "counts")
 
@@ -60,6 +61,7 @@ ERRORS = {
     "batch": ("the recipe 'batch' is wrong: write batch:BATCH", {}),
     "batch:one": ("the recipe 'batch:one' is wrong", {}),
     "vocabulary:70:square:64": ("write vocabulary:SIZE:uniform|sqrt|linear:BATCH", {}),
+    "adjusted:inf": ("the recipe 'adjusted:inf' is wrong: write adjusted:TAU", {}),
     "sl:1": ("write sl, without parameters", {}),
     "weights:1": ("the recipe 'weights:1' is wrong", {}),
     "chance": ("is at chance", {"logits": np.random.default_rng(1).normal(size=(320, 8)), "trained_with": "counts"}),
@@ -110,7 +112,7 @@ def test_a_study_stands_for_its_kinds_of_runs(folder, capsys):
     assert forecast_command(["dino_cifar100_lt", "sl", "--frequency=counts.tsv"]) == 0
     shown = capsys.readouterr()
     assert (
-        "note: dino is not forecast: objective='dino' has no known effective log-prior" in shown.err
+        "note: dino is not forecast: objective='dino' has no effective log-prior" in shown.err
         and "dino" not in shown.out
     )
 
@@ -157,3 +159,25 @@ def test_networks_of_another_framework_are_forecast():
         numbers = [(forecasts[recipe].odds_acc, forecasts[recipe].top1) for recipe in recipes.values()]
         np.testing.assert_allclose([odds for odds, _ in numbers], [odds for odds, _ in values], atol=0.02)
         np.testing.assert_allclose([top1 for _, top1 in numbers], [top1 for _, top1 in values], atol=0.06)
+
+
+@pytest.mark.skipif(not PAIRS.exists(), reason="needs the reference forecasts, which are not part of the repository")
+@pytest.mark.parametrize(
+    "source, recipe, log_odds",
+    [
+        ("adjusted", "adjusted:1", (2.26, 1.52, 0.62, 1.47, 0.62)),
+        ("sl", "sl", (2.31, 1.52, 0.63, 1.50, 0.63)),
+        ("counts", "counts", (2.32, 1.60, 0.74, 1.58, 0.74)),
+    ],
+)
+def test_networks_of_three_mirrored_pairs_are_forecast(source, recipe, log_odds):
+    """The means over six trainings of log-odds per decade: of SL, half adjusted and adjusted logits, batch and counts."""
+    data, recipes = np.load(PAIRS), ["sl", "adjusted:0.5", "adjusted:1", "batch:64", "counts"]
+    logits, frequency = data[f"logits_{source}"], data["frequency"]
+    runs = [
+        forecast(data["labels"], logits[seed, mirrored], frequency[mirrored].tolist(), recipe, recipes)
+        for seed in range(3)
+        for mirrored in range(2)
+    ]
+    means = [np.mean([forecasts[name].odds_acc for forecasts in runs]) for name in recipes]
+    np.testing.assert_allclose(means, log_odds, atol=0.02)

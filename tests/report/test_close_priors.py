@@ -10,7 +10,7 @@ from cliptail_jax.config.fields import plain
 from cliptail_jax.config.training import Profile
 from cliptail_jax.curation.profiles import profile_counts
 from cliptail_jax.objectives import base_config
-from cliptail_jax.report.close_priors import close_priors, own_prior
+from cliptail_jax.report.close_priors import close_priors, own_prior, partly_without_prior
 from cliptail_jax.results.run import Run
 from tests.synthetic_studies import make_study, read_report, run_study
 
@@ -66,6 +66,17 @@ def test_a_page_of_one_run_states_how_much_its_loss_favours_frequent_classes(cha
     assert " ".join(own_prior(group("runs/a", changes, frequency))).count(part) and bool(part) == bool(
         own_prior(group("runs/a", changes, frequency))
     )
+
+
+def test_runs_that_are_evaluated_without_their_prior_are_named(monkeypatch):
+    runs = [group("runs/a", SL, LARGE_COUNT).runs[0] for _ in range(2)]
+    monkeypatch.setattr(Run, "summary", {"settings": {"without_prior": True}})
+    (line,) = own_prior(SimpleNamespace(name="a", runs=runs))
+    assert line.startswith("Its logits are evaluated minus the effective log-prior of its loss, 2.30 per decade")
+    assert partly_without_prior([SimpleNamespace(name="a", runs=runs)]) == []
+    monkeypatch.setattr(Run, "summary", property(lambda run: {"settings": {"without_prior": run is runs[0]}}))
+    (line,) = partly_without_prior([SimpleNamespace(name="a", runs=runs)])
+    assert line.startswith("evaluated differently: a is evaluated minus the log-prior")
 
 
 def test_a_report_and_the_terminal_say_so_above_their_tables(trains, tmp_path, capsys):
