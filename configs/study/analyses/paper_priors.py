@@ -11,6 +11,7 @@ on ImageNet-Captions. Their vocabularies have groups of 64 images, which have 62
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,15 @@ from cliptail_jax.objectives import effective_log_prior
 from cliptail_jax.report.layout import markdown_table
 
 OUTPUT = Path(__file__).parents[1] / "results" / "tables" / "paper_priors.tsv"
-HEADER = ("run", "class frequency", "classes", "prior per decade", "of SL's %")
+HEADER = (
+    "run",
+    "class frequency",
+    "classes",
+    "prior per decade",
+    "of SL's %",
+    "corr_pred (figure)",
+    "corr_acc (figure)",
+)
 UNKNOWN = "–"
 # corr_pred and corr_acc with a frozen CLIP head and with a random head, by vocabulary; None where the figure has no run.
 PUBLISHED = {
@@ -49,18 +58,19 @@ def main(arguments: list[str]) -> None:
     (folder,) = map(Path, arguments)
     shares, rows = {}, []
     for run in EVERY:
-        name = frequency_name(run)
+        name, published = frequency_name(run), published_correlations(run.name)
         if name is None:
-            rows.append((run.name, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN))
+            rows.append((run.name, *[UNKNOWN] * 4, *published))
             continue
         frequency = cut(read_frequency(folder / f"class_frequency_{name}_ori.txt")[1], run)
         try:
             slope = per_decade(effective_log_prior(plain(load_config(run.config)), frequency), frequency)
         except UnknownPriorError:
-            rows.append((run.name, name, str(len(frequency)), UNKNOWN, UNKNOWN))
+            rows.append((run.name, name, str(len(frequency)), UNKNOWN, UNKNOWN, *published))
             continue
         shares[run.name] = slope / SL_PER_DECADE
-        rows.append((run.name, name, str(len(frequency)), f"{slope:.3f}", f"{100 * slope / SL_PER_DECADE:.1f}"))
+        texts = f"{slope:.3f}", f"{100 * slope / SL_PER_DECADE:.1f}"
+        rows.append((run.name, name, str(len(frequency)), *texts, *published))
     write_text(OUTPUT, tsv(HEADER, rows))
     print("\n".join(markdown_table(vocabulary_rows(shares))))
 
@@ -82,6 +92,13 @@ def frequency_name(run: PaperRun) -> str | None:
     return f"{arguments['data']}_imagenet" if arguments["data"] in ("cc12m_cls", "yfcc15m_cls") else None
 
 
+def published_correlations(run: str) -> Sequence[str]:
+    """corr_pred and corr_acc as read from the figure, if it has the run."""
+    vocabulary, _, head = run.removeprefix("sl_vocabulary_").rpartition("_")
+    values = PUBLISHED[vocabulary][("clip", "random").index(head)] if vocabulary in PUBLISHED else None
+    return [f"{value:.3f}" for value in values] if values else ["", ""]
+
+
 def cut(frequency: Int[np.ndarray, " class"], run: PaperRun) -> Int[np.ndarray, " kept"]:
     """The frequencies of the classes that have images, after the run's cut of the tail."""
     frequency = frequency.copy()
@@ -91,19 +108,22 @@ def cut(frequency: Int[np.ndarray, " class"], run: PaperRun) -> Int[np.ndarray, 
 
 
 def vocabulary_rows(shares: dict[str, float]) -> list[list[str]]:
-    """A row for each published vocabulary, in the order of the prior, and one with rank correlations."""
+    """A row for each published vocabulary, in the order of the prior, and two with rank correlations."""
     priors = {name: shares[f"sl_vocabulary_{name}_clip"] for name in PUBLISHED}
     rows = [["vocabulary", "of SL's prior %", "CLIP head: corr_pred", "corr_acc", "random head: corr_pred", "corr_acc"]]
     for name in sorted(PUBLISHED, key=priors.get):
         values = [f"{value:.3f}" for pair in PUBLISHED[name] for value in pair or ()]
         rows.append([name.replace("_", ", "), f"{100 * priors[name]:.0f}", *values, *[UNKNOWN] * (4 - len(values))])
-    correlations = []
-    for head in range(2):
-        names = [name for name, pairs in PUBLISHED.items() if pairs[head]]
-        for number in range(2):
-            biases = [PUBLISHED[name][head][number] for name in names]
-            correlations.append(spearmanr([priors[name] for name in names], biases).statistic)
-    return [*rows, ["Spearman correlation with the prior", "", *(f"{value:.2f}" for value in correlations)]]
+    sizes = {name: 1000 if name == "full" else int(name.split("_")[0]) for name in PUBLISHED}
+    for title, values in (("the prior", priors), ("the number of classes", sizes)):
+        correlations = []
+        for head in range(2):
+            names = [name for name, pairs in PUBLISHED.items() if pairs[head]]
+            for number in range(2):
+                biases = [PUBLISHED[name][head][number] for name in names]
+                correlations.append(spearmanr([values[name] for name in names], biases).statistic)
+        rows.append([f"Spearman correlation with {title}", "", *(f"{value:.2f}" for value in correlations)])
+    return rows
 
 
 if __name__ == "__main__":
