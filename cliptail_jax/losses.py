@@ -245,15 +245,12 @@ def cross_entropy(
     logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
     if classes is not True:
         logits = jnp.where(classes, logits, -jnp.inf)
-    if (
-        where is not None
-    ):  # examples that do not count may have no class, infinite losses and nan: their gradients are 0
+    if where is not None:
+        # Examples that do not count may have no class, infinite losses and nan: their gradients are 0.
         logits = jnp.where(where[..., None], logits, 0.0)
     log_partition = jax.nn.logsumexp(logits, axis=-1)
-    losses = (
-        log_partition
-        - jnp.take_along_axis(logits, _without_wrapping(labels, logits.shape[-1])[..., None], axis=-1)[..., 0]
-    )
+    numbers = _without_wrapping(labels, logits.shape[-1])
+    losses = log_partition - jnp.take_along_axis(logits, numbers[..., None], axis=-1)[..., 0]
     return losses if where is None else jnp.where(where, losses, 0.0)
 
 

@@ -61,10 +61,10 @@ def module_of(origin: str) -> ModuleType:
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module  # where dataclasses look their annotations up
         spec.loader.exec_module(module)
-    except ModuleNotFoundError as error:
-        if error.name != origin.partition(".")[0]:
-            raise UserError(f"{origin}{failure(error, path)}") from None
-        raise UserError(f"there is no module {origin}: install it, or name its file, as in {origin}.py:CLASS") from None
     except Exception as cause:  # whatever the file's own code raises
+        if isinstance(cause, ModuleNotFoundError) and cause.name == origin.partition(".")[0]:
+            raise UserError(
+                f"there is no module {origin}: install it, or name its file, as in {origin}.py:CLASS"
+            ) from None
         raise UserError(f"{origin}{failure(cause, path)}") from None
     return module

@@ -22,6 +22,7 @@ from cliptail_jax.predictions.joining import KEYS, Labels, likeliest_keys
 from cliptail_jax.predictions.probabilities import checked_logits
 
 TABLE_SUFFIXES = tuple(name for name, file_format in FORMATS.items() if file_format.rows)
+SUFFIXES = (*TABLE_SUFFIXES, ".npy", ".npz")
 LABEL, PREDICTION = "label", "prediction"
 LOGITS, PROBABILITIES = "logits", "probabilities"
 # Names of these columns and arrays in files of other programs. Errors suggest them; they are read only if a flag names them, but
@@ -80,9 +81,7 @@ def read_predictions(path: str, columns: ColumnNames = ColumnNames(), labels: La
     elif suffix(path) in (".npy", ".npz") and not path.endswith(".gz"):
         file = read_arrays_of(path, columns, labels)
     else:
-        raise UserError(
-            f"{path} is no file of predictions by its name: they end in {', '.join((*TABLE_SUFFIXES, '.npy', '.npz'))}"
-        )
+        raise UserError(f"{path} is no file of predictions by its name: they end in {', '.join(SUFFIXES)}")
     return without_unlabelled(file)
 
 
@@ -315,7 +314,7 @@ def read_labels(path: str, column: str = LABEL) -> Labels:
         return Labels(path, labels[name], other_columns)
     if suffix(path) not in (".npy", ".npz"):
         raise UserError(
-            f"{path} is no file of labels by its name: they end in {', '.join((*TABLE_SUFFIXES, '.npy', '.npz'))}, and tables begin "
+            f"{path} is no file of labels by its name: they end in {', '.join(SUFFIXES)}, and tables begin "
             f"with a line of column names, such as {LABEL}"
         )
     arrays = load(path)

@@ -135,9 +135,9 @@ def prepare_directory(workdir: Path, values: FlatConfig, replace: bool) -> None:
 
 
 def difference_to(workdir: Path, values: FlatConfig, fields: Iterable[Field]) -> str:
-    """Up to three fields whose values differ from those of the run in `workdir`; '' if none does, or there is no run.
+    """What differs from the run in `workdir`: a user's objective, or up to three fields; '' if nothing does, or there is no run.
 
-    It may also be the file of a user's objective that has changed. `fields` are the fields of a training config. Only fields that affect training count. A field that was added to the
+    `fields` are the fields of a training config. Only fields that affect training count. A field that was added to the
     software after the run has its default there.
     """
     config = read_config(workdir)

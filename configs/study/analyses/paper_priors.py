@@ -58,19 +58,19 @@ def main(arguments: list[str]) -> None:
     (folder,) = map(Path, arguments)
     shares, rows = {}, []
     for run in EVERY:
-        name, published = frequency_name(run), published_correlations(run.name)
+        name, correlations = frequency_name(run), published_correlations(run.name)
         if name is None:
-            rows.append((run.name, *[UNKNOWN] * 4, *published))
+            rows.append((run.name, *[UNKNOWN] * 4, *correlations))
             continue
         frequency = cut(read_frequency(folder / f"class_frequency_{name}_ori.txt")[1], run)
         try:
             slope = per_decade(effective_log_prior(plain(load_config(run.config)), frequency), frequency)
         except UnknownPriorError:
-            rows.append((run.name, name, str(len(frequency)), UNKNOWN, UNKNOWN, *published))
+            rows.append((run.name, name, str(len(frequency)), UNKNOWN, UNKNOWN, *correlations))
             continue
         shares[run.name] = slope / SL_PER_DECADE
         texts = f"{slope:.3f}", f"{100 * slope / SL_PER_DECADE:.1f}"
-        rows.append((run.name, name, str(len(frequency)), *texts, *published))
+        rows.append((run.name, name, str(len(frequency)), *texts, *correlations))
     write_text(OUTPUT, tsv(HEADER, rows))
     print("\n".join(markdown_table(vocabulary_rows(shares))))
 
