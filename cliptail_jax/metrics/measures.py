@@ -7,7 +7,7 @@ all tables of measures show it in its format, it can be the statistic of a claim
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int, Num
@@ -186,8 +186,8 @@ def compare_probes(*groups: Sequence[Sequence[Float[np.ndarray, " _"]]]) -> list
     return [mean_over_parts(parts_of_group) for parts_of_group in zip(*parts)]
 
 
-def summarize(results: Results) -> dict[str, float | int | list[float]]:
-    """All known measures of an evaluation, with KEY_interval if they have a 95 % interval.
+def summarize(results: Results, keys: Iterable[str] | None = None) -> dict[str, float | int | list[float]]:
+    """The known measures of an evaluation, all or those with `keys`, with KEY_interval if they have a 95 % interval.
 
     KEY_left_out is the number of classes or captions that a slope leaves out, and KEY_beyond is '<' or '>' for a number far
     outside of the data. Accuracies and recalls are in percent. The last keys are the sizes of the set.
@@ -196,7 +196,8 @@ def summarize(results: Results) -> dict[str, float | int | list[float]]:
         summarize(ClassResults(correct, examples, predictions, frequency))["odds_acc"]
     """
     summary = {}
-    for key, measure in MEASURES.items():
+    for key in MEASURES if keys is None else keys:
+        measure = MEASURES[key]
         if not measure.is_known(results) or measure.population == PROBES:
             continue
         if measure.has_interval:

@@ -10,7 +10,7 @@ from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.text import shortened_list
 from cliptail_jax.metrics.calibration import calibration, count_on_host
 from cliptail_jax.metrics.groups import head_mid_tail
-from cliptail_jax.metrics.measures import GROUPS, ClassResults, summarize
+from cliptail_jax.metrics.measures import GROUPS, ClassResults
 from cliptail_jax.predictions import adjustment
 from cliptail_jax.predictions.classes import ClassTable, check_order, class_ids
 from cliptail_jax.predictions.reading import (
@@ -89,7 +89,7 @@ def evaluation_of(
         calibration=None if counts is None else calibration(counts),
     )
     share = results.predictions / max(len(labels), 1)
-    return ClassEvaluation(SET_NAME, table.names, summarize(results), results, confusion, share)
+    return ClassEvaluation(SET_NAME, table.names, {}, results, confusion, share)
 
 
 def groups_of_classes(table: ClassTable) -> dict[str, Int[np.ndarray, " _"]]:

@@ -161,7 +161,7 @@ def write_run(workdir: Path, run: EvaluatedModel) -> None:
     write_frequency(workdir / FREQUENCY, evaluation.class_names, results.frequency)
     write_text(workdir / METRICS, "".join(line_of({"step": 0, "warning": warning}) for warning in run.warnings))
     write_class_arrays(directory, ClassArrays(evaluation.confusion, results.groups, results.calibration))
-    add_summary(directory, {"step": 0, "settings": {}, **evaluation.summary}, results)
+    add_summary(directory, {"step": 0, "settings": {}, **run.summary}, results)
     origin = {"software": software()} | ({"command": text} if (text := command()) else {})
     write_json(workdir / CONFIG, {"config": run.config, "finished": {}, **origin})
 

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 
 from cliptail_jax.host.arrays import as_array
 from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.lazy import LazyMapping
 from cliptail_jax.host.text import shortened_list
 from cliptail_jax.metrics import imbalance
 from cliptail_jax.metrics.bootstrap import Estimate
@@ -152,7 +153,7 @@ class Measured:
     def estimates(self) -> Mapping[str, Estimate]:
         """The known measures of predictions with their intervals; nan if undefined. With several seeds, they are means."""
         keys = (key for key in prediction_measures() if all(map(MEASURES[key].is_known, self.results)))
-        return {key: self._estimate(key) for key in keys}
+        return LazyMapping(keys, self._estimate)
 
     def estimate(self, key: str) -> Estimate:
         """A measure with its interval, as in `estimates`. Raises UserError if there is no such measure."""

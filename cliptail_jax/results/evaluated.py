@@ -1,11 +1,12 @@
 """A model whose evaluation is in memory, for example because it is known only by its predictions."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from cliptail_jax.host.errors import UserError
-from cliptail_jax.metrics.measures import ClassResults
+from cliptail_jax.metrics.measures import ClassResults, summarize
 from cliptail_jax.results.evaluation import ClassEvaluation
 from cliptail_jax.results.transfers import Transfer
 from cliptail_jax.runs.records import Summary
@@ -40,9 +41,13 @@ class EvaluatedModel:
     def latest(self) -> ClassEvaluation:
         return self.evaluation
 
-    @property
+    @functools.cached_property
     def summary(self) -> Summary:
-        return self.evaluation.summary
+        return summarize(self.evaluation.results)
+
+    def summary_of(self, key: str) -> Summary:
+        """The part of the summary on the measure `key`, without those of others, which may take long to compute."""
+        return summarize(self.evaluation.results, [key])
 
     def evaluated_on(self, set_name: str) -> ClassEvaluation:
         """The evaluation. Raises UserError for another set."""

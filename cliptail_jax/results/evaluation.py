@@ -22,7 +22,7 @@ class ClassEvaluation:
     Attributes:
         set_name: the name of the set.
         class_names: the classes of the set, in label order.
-        summary: the line of summary.jsonl.
+        summary: the line of summary.jsonl; empty for predictions.
         results: the counts and values by class.
         confusion: counts of predictions [class, label], rows by true class; sparse, because with many classes most are 0.
         share: the share of each class in all predictions, in 0..1.

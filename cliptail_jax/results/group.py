@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
+from cliptail_jax.host.lazy import LazyMapping
 from cliptail_jax.host.text import format_bounds
 from cliptail_jax.metrics.bootstrap import Bootstrapped, Estimate, Interval
 from cliptail_jax.metrics.measures import CLASSES, MEASURES, ClassResults, Results, main_measures
@@ -71,17 +72,20 @@ class RunGroup:
 
     def mean(self, key: str) -> float:
         """The mean over runs of a number of their latest evaluations on their main sets; nan if none has it."""
-        return mean_of([run.summary.get(key) for run in self.runs])
+        return mean_of([run.summary_of(key).get(key) for run in self.runs])
 
     @functools.cached_property
     def bias(self) -> Mapping[str, Estimate]:
         """The main measures with intervals, such as slopes, of all its runs together."""
-        return {key: self._estimate(key) for key in self._keys_with_intervals}
+        return LazyMapping(self._keys_with_intervals, self._estimate)
 
     @property
     def _keys_with_intervals(self) -> list[str]:
-        keys = {key for run in self.runs for key in run.summary}
-        return [m.key for m in main_measures() if m.has_interval and (m.population == CLASSES or m.key in keys)]
+        return [
+            m.key
+            for m in main_measures()
+            if m.has_interval and (m.population == CLASSES or any(m.key in run.summary_of(m.key) for run in self.runs))
+        ]
 
     @functools.cached_property
     def variances(self) -> Mapping[str, SeedVariance]:
@@ -101,7 +105,7 @@ class RunGroup:
         kinds = {group.name: group.variances[key] for group in self.peers if key in group.variances}
         variance = pooled_variance(kinds, {self.name: 1}) if kinds and not self.chance_note() else None
         is_single = len(self.runs) == self.size == 1 and (variance is None or MEASURES[key].is_logarithmic)
-        if is_single and key in (summary := self.runs[0].summary):
+        if is_single and key in (summary := self.runs[0].summary_of(key)):
             if side := summary.get(f"{key}_beyond"):
                 return Estimate(-math.inf if side == "<" else math.inf)
             numbers = (summary.get(key), *(summary.get(f"{key}_interval") or (None, None)))
@@ -137,8 +141,8 @@ class RunGroup:
 
     def left_out(self, key: str) -> int:
         """The number of classes that a measure leaves out: the largest number of any replicate."""
-        if len(self.runs) == self.size == 1 and f"{key}_left_out" in self.runs[0].summary:
-            return self.runs[0].summary[f"{key}_left_out"]
+        if len(self.runs) == self.size == 1 and f"{key}_left_out" in (summary := self.runs[0].summary_of(key)):
+            return summary[f"{key}_left_out"]
         return max((MEASURES[key].classes_left_out(runs) for runs in self._complete() if _has(key, runs)), default=0)
 
     def _complete(self, set_name: str = "") -> list[list[Results]]:

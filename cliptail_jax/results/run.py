@@ -232,6 +232,10 @@ class Run:
         """The summary of the latest evaluation on the main set; empty without one."""
         return self.summaries[-1] if self.summaries else {}
 
+    def summary_of(self, key: str) -> Summary:
+        """The summary, which has the measure `key` if it is known."""
+        return self.summary
+
     @property
     def summaries(self) -> Sequence[Summary]:
         """The summaries of all evaluations on the main set."""

@@ -238,7 +238,7 @@ def test_the_sheet_of_transfer_has_the_models_of_the_transfer_directories(tmp_pa
 def a_table():
     """Of four kinds, one of which has no bias in predictions."""
     kinds = {name: a_mirrored_group(i) for i, name in enumerate(("sl", "mine", "batch", "clip"))}
-    kinds["clip"].bias = kinds["clip"].bias | {"slope_pred": Estimate(np.nan)}
+    kinds["clip"].bias = {**kinds["clip"].bias, "slope_pred": Estimate(np.nan)}
     for name, group in kinds.items():
         group.name, group.label = name, kind_name(name) or name
     return kinds, run_table([*kinds.values()], has_claims=False)
