@@ -16,6 +16,7 @@ from cliptail_jax.metrics.odds import SMALLEST_SLOPE
 MEAN_PER_CLASS, TOP1, TAIL = TARGETS = ("mean_per_class", "top1", "tail")
 GRID = 300  # numbers of further images for which accuracies are predicted
 RESAMPLES, BLOCK = 500, 20
+CLASSES_AT_ONCE = 200_000  # in a block of resamples, whose memory is 15 times as many nodes
 ROUNDING = 1e-12  # of a budget
 
 ImageCounts = Int[np.ndarray, " class"]
@@ -164,7 +165,8 @@ def prediction(
     Intervals are 95 % percentiles over resamples of the classes, with a law for each. They do not cover other trainings.
     """
     classes, rng, frequency = len(weights), np.random.default_rng(0), posterior.frequency
-    blocks = (rng.integers(0, classes, (BLOCK, classes)) for _ in range(RESAMPLES // BLOCK))
+    sizes = np.diff([*range(0, RESAMPLES, min(max(CLASSES_AT_ONCE // classes, 1), BLOCK)), RESAMPLES])
+    blocks = (rng.integers(0, classes, (size, classes)) for size in sizes)
     parts = [
         mean_of_resamples(posterior, correct, examples, weights, frequency, images, resamples) for resamples in blocks
     ]

@@ -18,6 +18,7 @@ from cliptail_jax.metrics.odds import firth_regression
 NODES, TOLERANCE = 25, 1e-8  # of the quadrature over the log-odds of a class; of a, b and σ
 RESAMPLE_NODES, RESAMPLE_TOLERANCE = 15, 1e-4
 ITERATIONS, MODE_STEPS = 100, 4
+NUMBERS_AT_ONCE = 2**23  # of log-odds: those of 100,000 classes would need gigabytes
 LEAST_SD, LARGEST_STEP, LEAST_CURVATURE = 1e-2, 1.0, 1e-6  # σ may have its maximum at 0
 
 Counts = Num[np.ndarray, " class"]
@@ -53,7 +54,12 @@ class Posterior:
         """The mean of P(right), in 0..1, if each class has so many images."""
         by_class = (slice(None), *(None,) * (images.ndim - 1))
         gain = self.law.per_decade * (decades_of(images) - decades_of(self.frequency)[by_class])
-        means = (self.weight[by_class] * share(self.logit[by_class] + gain[..., None])).sum(axis=-1)
+        means = np.empty(images.shape)
+        block = max(NUMBERS_AT_ONCE * len(means) // max(gain.size * self.logit.shape[1], 1), 1)  # in classes
+        for start in range(0, len(means), block):
+            part = slice(start, start + block)
+            logit = self.logit[part][by_class] + gain[part][..., None]
+            means[part] = (self.weight[part][by_class] * share(logit)).sum(axis=-1)
         return np.where(images > 0, means, self.untrained_accuracy[by_class])
 
     def images_for(self, accuracy: float) -> Float[np.ndarray, " class"]:
