@@ -29,11 +29,13 @@ BATCH, COUNTS = {"vocabulary.size": 1}, {"vocabulary.size": 1, "loss.count_in_ba
 ADJUSTED, WEIGHTS = {"loss.logit_adjustment": 0.4}, {"loss.class_weights": 0.99}
 
 
-def batches_of(shares, size):
-    """All batches of labels, up to their order, and their probabilities."""
-    counts = [c for c in itertools.product(range(size + 1), repeat=len(shares)) if sum(c) == size]
+def batches_of(shares, size, are_distinct=False):
+    """All batches of labels, or those of distinct classes, up to their order, and their probabilities."""
+    largest = 1 if are_distinct else size
+    counts = [c for c in itertools.product(range(largest + 1), repeat=len(shares)) if sum(c) == size]
     labels = np.stack([np.repeat(np.arange(len(shares)), c) for c in counts])
-    return labels.astype(np.int32), scipy.stats.multinomial.pmf(counts, size, shares)
+    probabilities = scipy.stats.multinomial.pmf(counts, size, shares)
+    return labels.astype(np.int32), probabilities / probabilities.sum()
 
 
 def loss_of(objective, labels, values, key):
@@ -52,8 +54,8 @@ def loss_of(objective, labels, values, key):
     return objective.loss(model, features, batch, key, mesh_of(1))
 
 
-def minimizer(objective, shares, size, draws):
-    labels, probabilities = batches_of(shares, size)
+def minimizer(objective, batches, draws):
+    labels, probabilities = batches
     labels, probabilities = np.tile(labels, (draws, 1)), np.tile(probabilities / draws, draws)
     keys = jax.random.split(jax.random.key(0), len(labels))  # each batch has `draws` sampled vocabularies
 
@@ -86,6 +88,7 @@ KINDS = {
     "balanced sampling": (sup, {"data.balanced_sampling": True}, 4),
     "a balanced batch": (sup, BATCH | {"data.balanced_sampling": True}, 8),
     "CLIP": (clip, {}, 8),
+    "CLIP, distinct classes": (clip, {"data.batch_composition": "distinct"}, 2),
     "CLIP, image to text": (clip, {"contrastive.text_to_image": False}, 8),
     "SigLIP": (clip, {"objective": "sigmoid"}, 8),
     "CLIP, each text once": (clip, {"contrastive.repeated_texts": "once"}, 16),
@@ -105,7 +108,8 @@ def test_the_loss_without_features_is_smallest_at_the_effective_log_prior(family
     config.batch_size = config.vocabulary.group_size or batch_size  # groups are independent: one is enough
     shares = np.full(CLASSES, 1 / CLASSES) if config.data.balanced_sampling else FREQUENCY / FREQUENCY.sum()
     draws = 64 if config.vocabulary.size > 1 else 1
-    logits = minimizer(synthetic_objective(config, frequency=FREQUENCY.tolist()), shares, config.batch_size, draws)
+    batches = batches_of(shares, config.batch_size, config.data.batch_composition == "distinct")
+    logits = minimizer(synthetic_objective(config, frequency=FREQUENCY.tolist()), batches, draws)
     # Two classes of three are far from independent, which ψ assumes.
     np.testing.assert_allclose(logits - logits.mean(), psi - psi.mean(), atol=0.1 if draws > 1 else 0.04)
 
