@@ -14,7 +14,7 @@ from cliptail_jax.host.lazy import LazyMapping
 from cliptail_jax.host.text import shortened_list
 from cliptail_jax.metrics import imbalance
 from cliptail_jax.metrics.bootstrap import Estimate
-from cliptail_jax.metrics.effective_prior import is_same_prior
+from cliptail_jax.metrics.effective_prior import SL_PER_DECADE, is_same_prior, per_decade
 from cliptail_jax.metrics.measures import MEASURES, ClassResults, prediction_measures
 from cliptail_jax.metrics.recipes import effective_log_prior
 from cliptail_jax.metrics.seeds import mean_over_seeds
@@ -40,6 +40,7 @@ from cliptail_jax.report.predictions import (
     measures_text,
     no_adjustment_text,
     no_scale_text,
+    recipe_text,
 )
 from cliptail_jax.results.evaluated import EvaluatedModel
 from cliptail_jax.results.group import RunGroup
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 
 
 NEAR_ZERO = 0.1  # a τ, by which adjustment changes next to nothing
+FAR = 0.5  # of the best τ from that of the recipe
 LARGE_TAU = 1.5  # that of SL is near 1
 CURVE = ("top1", "mean_per_class", "odds_acc", "slope_pred", "head", "mid", "tail")
 
@@ -67,6 +69,9 @@ class Adjusted(NamedTuple):
         are_probabilities: whether probabilities were measured, and not logits.
         is_given: whether τ is given.
         confidence: the mean softmax probability of the predicted classes without adjustment, in percent.
+        recipe: the recipe of the model, such as 'sl'; None if it is not given.
+        recipe_tau: the τ that removes the slope of the recipe's effective log-prior; nan without a recipe, or for classes
+            that are all equally frequent.
     """
 
     tau: float
@@ -76,6 +81,8 @@ class Adjusted(NamedTuple):
     are_probabilities: bool
     is_given: bool
     confidence: float
+    recipe: str | None
+    recipe_tau: float
 
     @property
     def lacks_scale(self) -> bool:
@@ -205,10 +212,16 @@ class Measured:
         adjusted = self.adjusted
         if adjusted.lacks_scale:
             return no_scale_text(self.name, adjusted.confidence, self.top1)
-        if not adjusted.is_needed:
-            return no_adjustment_text(self.name, adjusted.tau)
-        claim, adjusted_measures = self.gain.claims[adjustment.CHOSEN_ON], adjusted.cross_validation.estimates
-        text = adjustment_advice(self.name, adjusted.tau, adjusted.is_given, self.estimates, adjusted_measures, claim)
+        if adjusted.is_needed:
+            claim, adjusted_measures = self.gain.claims[adjustment.CHOSEN_ON], adjusted.cross_validation.estimates
+            text = adjustment_advice(
+                self.name, adjusted.tau, adjusted.is_given, self.estimates, adjusted_measures, claim
+            )
+        else:
+            text = no_adjustment_text(self.name, adjusted.tau)
+        if not np.isnan(adjusted.recipe_tau):
+            is_far = abs(adjusted.tau - adjusted.recipe_tau) > FAR and not adjusted.is_given
+            return f"{text} {recipe_text(adjusted.recipe, adjusted.recipe_tau, is_far)}"
         is_large = adjusted.tau > LARGE_TAU and not adjusted.is_given
         return f"{text} This τ is large: are the logits those of the training's softmax?" if is_large else text
 
@@ -343,6 +356,8 @@ def measured_seeds(
             files[0].are_probabilities,
             tau is not None,
             float(np.mean(confidences)),
+            trained_with,
+            np.nan if log_prior is None else per_decade(log_prior, np.maximum(table.frequency, 1)) / SL_PER_DECADE,
         )
     elif adjusted_runs:
         paths = [content.path for content in files if content.logits is None]

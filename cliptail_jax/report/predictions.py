@@ -37,6 +37,12 @@ def no_scale_text(name: str, confidence: float, accuracy: float) -> str:
     )
 
 
+def recipe_text(recipe: str, tau: float, is_far: bool) -> str:
+    """The τ that removes the log-prior of a recipe; `is_far` is whether the best τ is far from it."""
+    end = ", far from the best one: is this the recipe, and are these the logits of its softmax?" if is_far else "."
+    return f"By its log-prior, {recipe} needs τ = {tau:.2f}{end}"
+
+
 def adjustment_advice(
     name: str,
     tau: float,
