@@ -22,6 +22,7 @@ from cliptail_jax.results.group import RunGroup
 FORECASTS = "forecasts.tsv"  # in the directory of a study, whose report compares them with its runs
 COMPARED = ("odds_acc", "top1", "tail")
 SHOWN = ("top1", "mean_per_class", "head", "mid", "tail", "odds_acc", "f50")
+SLOWER = 3.0  # points of top-1 less than forecast
 BATCHES = 2 ** np.arange(3, 17)  # of the curve of slopes
 HEADER = ("recipe", "prior_per_decade", "share_of_sl", *SHOWN, "odds_acc_low", "odds_acc_high")  # of the file
 
@@ -88,7 +89,12 @@ def compared_table(workdir: Path, groups: Iterable[RunGroup]) -> Table:
                 cells[f"{key}_forecast"] = cell(numbers[key], MEASURES[key].format)
                 cells[key] = cell(group.value(key), MEASURES[key].format, group.interval(key) or ())
             rows.append(Row(group.name, cells))
-    return Table("run", columns, rows, [f"Forecasts are from the logits of {source[0]}."] if rows else [])
+    notes = [f"Forecasts are from the logits of {source[0]}, for equal training."] if rows else []
+    if slow_names := [row.name for row in rows if row.cells["top1"].value < row.cells["top1_forecast"].value - SLOWER]:
+        notes.append(
+            f"More than {SLOWER:g} points less accurate than forecast, so that bias may differ, too: {', '.join(slow_names)}."
+        )
+    return Table("run", columns, rows, notes)
 
 
 def draw_forecasts(groups: Mapping[str, RunGroup], model: str, outcomes: Mapping[str, RunGroup] = {}) -> Figure:

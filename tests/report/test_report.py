@@ -384,3 +384,8 @@ def test_a_studys_report_has_its_forecasts_beside_what_training_gave(trains, tmp
         "odds_acc: trained"
     ] == odds
     assert "odds_acc: forecast" in write_page(tmp_path).read_text()
+    slower = "less accurate than forecast, so that bias may differ, too: b."
+    assert slower not in text
+    (tmp_path / "forecasts.tsv").write_text("\n".join(lines).replace("1.25", "99") + "\n")
+    run_study(study, tmp_path)
+    assert slower in (tmp_path / "report.md").read_text()
