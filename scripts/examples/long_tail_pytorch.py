@@ -1,4 +1,4 @@
-"""Four losses on long-tailed classes in plain PyTorch, without cliptail_jax, in two minutes of one core:
+"""Four losses on long-tailed classes in plain PyTorch, without cliptail_jax, in a minute of one core:
 
     python scripts/examples/long_tail_pytorch.py                     # 30 classes of CIFAR-100, downloaded
     python scripts/examples/long_tail_pytorch.py --folder=photos     # photos/train/CLASS/*.jpg and photos/test/CLASS/*.jpg
@@ -39,9 +39,10 @@ def load(folder: str, is_training: bool) -> tuple[torch.Tensor, torch.Tensor, li
     return torch.stack([images[number][0] for number in numbers]), torch.tensor(images.targets)[numbers], names
 
 
-folder = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-folder.add_argument("--folder", default="", help="images to train and test on, in place of CIFAR-100")
-folder = folder.parse_args().folder
+torch.set_num_threads(1)  # of a small network: more threads take more time in all, and are hardly faster
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("--folder", default="", help="images to train and test on, in place of CIFAR-100")
+folder = parser.parse_args().folder
 x, y, names = load(folder, True)
 test_x, test_y, _ = load(folder, False)
 largest = torch.tensor(np.geomspace(MOST, LEAST, len(names)).round())
