@@ -24,7 +24,8 @@ COMPARED = ("odds_acc", "top1", "tail")
 SHOWN = ("top1", "mean_per_class", "head", "mid", "tail", "odds_acc", "f50")
 SLOWER = 3.0  # points of top-1 less than forecast
 BATCHES = 2 ** np.arange(3, 17)  # of the curve of slopes
-HEADER = ("recipe", "prior_per_decade", "share_of_sl", *SHOWN, "odds_acc_low", "odds_acc_high")  # of the file
+NUMBERS = ("recipe", "prior_per_decade", "share_of_sl", *SHOWN)
+HEADER = (*NUMBERS, *(f"{key}_{side}" for key in SHOWN for side in ("low", "high")))  # of the file
 
 Slopes = Mapping[str, float]  # of ψ per decade of class frequency, by recipe; nan if all classes are equally frequent
 Measures = Mapping[str, Mapping[str, Estimate]]  # by recipe and key
@@ -64,7 +65,8 @@ def file_text(slopes: Slopes, measures: Measures) -> str:
     for recipe, slope in slopes.items():
         numbers = [slope, slope / SL_PER_DECADE]
         if estimates := measures.get(recipe):
-            numbers += [estimates[key].value for key in SHOWN] + [estimates["odds_acc"].low, estimates["odds_acc"].high]
+            numbers += [estimates[key].value for key in SHOWN]
+            numbers += [bound for key in SHOWN for bound in (estimates[key].low, estimates[key].high)]
         rows.append([recipe, *(format_number(float(number), ".4f") for number in numbers)])
     return tsv(HEADER, rows)
 
@@ -145,9 +147,9 @@ def read_forecasts(path: Path) -> dict[str, dict[str, float]]:
     """The numbers of a file of forecasts, by recipe and key. Raises UserError if it is no such file."""
     text = path.read_text(encoding="utf-8")
     header, *lines = (line.split("\t") for line in text.splitlines())
-    if tuple(header) != HEADER:
+    if tuple(header[: len(NUMBERS)]) != NUMBERS:  # files of earlier versions have other intervals
         raise UserError(f"{path} is no table of forecasts: write it with `cliptail forecast --output`")
-    return {line[0]: {key: value_of(cell) for key, cell in zip(HEADER[1:], line[1:])} for line in lines}
+    return {line[0]: {key: value_of(cell) for key, cell in zip(header[1:], line[1:])} for line in lines}
 
 
 def value_of(text: str) -> float:
