@@ -215,7 +215,7 @@ def draw(points: Sequence[Point]) -> Figure:
         axes.set(xlabel=f"forecast {MEASURES[key].title}", ylabel=f"trained {MEASURES[key].title}")
         axes.set_aspect("equal", adjustable="datalim")
         add_grid(axes)
-    figure.suptitle("Recipes as forecast by effective log-prior, and as trained", fontsize=12)
+    figure.suptitle("Each point is a recipe: as forecast, and as trained", fontsize=12)
     legend_below(figure)
     return figure
 
