@@ -126,7 +126,9 @@ def describe_image_tower(image: ImageTower, side: int, *, quick_gelu: bool = Fal
     if image.name in kinds:
         tower = IMAGE_TOWERS[image.name]
         if len(image.layers) != tower.stages:
-            raise UserError(f"model.image.layers: {image.name} takes {tower.stages} numbers, not {image.layers}.")
+            raise UserError(
+                f"model.image.layers is {image.layers}: {image.name} takes one number for each of its stages, {tower.stages}"
+            )
         vision_cfg = tower.describe(image)
     elif image.name in architecture_names():
         model_cfg = named_architecture(image.name)
@@ -155,7 +157,7 @@ def check_image_size(vision_cfg: VisionCfg, side: int, key: str = "data.image_si
         raise UserError(f"{key}: {side} is not {PIXELS.text}")
     factor = image_tower(vision_cfg).side_multiple(vision_cfg)
     if side % factor and side != vision_cfg.get("image_size"):
-        raise UserError(f"{key}: {side} is not divisible by {factor}; choose a multiple.")
+        raise UserError(f"{key}: {side} is not divisible by {factor}: choose a multiple of it")
 
 
 def _build_basic_resnet(vision_cfg: VisionCfg, output_dim: int, **options) -> BasicResNet:

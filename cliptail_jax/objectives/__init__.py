@@ -1,8 +1,8 @@
 """Training objectives: one module for each, with everything specific to it.
 
 An objective defines the model that it trains, its loss, the arrays of its batches, its sections of the config, and which
-runs a config may evaluate. It must not depend on the training loop, on the evaluation, or on other objectives. No other
-package refers to an objective by name.
+runs a config may evaluate. It must not depend on the training loop or on the evaluation, and may extend another objective. No
+other package refers to an objective by name.
 """
 
 import functools

@@ -36,7 +36,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "measure the logits minus its effective log-prior",
     )
     parser.add_argument("--tau", type=float, metavar="T", help="adjust logits by this τ, without a choice")
-    parser.add_argument("--all", action="store_true", help="print all measures, and not the main three")
+    parser.add_argument("--all", action="store_true", help="print all measures, not only the main three")
     parser.add_argument("--label_column", default="label", metavar="NAME", help="default: label")
     parser.add_argument("--prediction_column", default="prediction", metavar="NAME", help="default: prediction")
     parser.add_argument(

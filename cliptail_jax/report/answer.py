@@ -67,7 +67,7 @@ def next_step(study: Study, groups: Mapping[str, RunGroup]) -> list[str]:
     sentence = f"{best} has the largest {CRITERION_NAME}: {means[best]:.1f} % ({means_of_others})."
     if names := [name for name in study.runs if name not in means and name not in study.failures]:
         return [f"So far, {sentence} Not finished: {', '.join(names)}."]
-    return [f"{sentence}{edge}", f"Go on with: {study.next_command.replace(BEST, best)}"]
+    return [f"{sentence}{edge}", f"Continue with: {study.next_command.replace(BEST, best)}"]
 
 
 def bias_of_all(groups: Sequence[RunGroup]) -> list[str]:
@@ -82,7 +82,7 @@ def bias_of_all(groups: Sequence[RunGroup]) -> list[str]:
 
 
 def bias_of(group: RunGroup) -> str:
-    """Accuracy by frequency in words: 'tail 62 %, head 97 %; with ten times more images a class gains 22 points'.
+    """Accuracy by frequency in words: 'tail 62 %, head 97 %; with ten times as many images a class gains 22 points'.
 
     The last number is slope_acc. '' if one of them is undefined, as without class frequencies.
     """
@@ -90,7 +90,7 @@ def bias_of(group: RunGroup) -> str:
     if not all(map(math.isfinite, (tail, head, gain))):
         return ""
     change = f"{'gains' if gain >= 0 else 'loses'} {abs(gain):.0f} point{'' if round(abs(gain)) == 1 else 's'}"
-    return f"tail {tail:.0f} %, head {head:.0f} %; with ten times more images a class {change}"
+    return f"tail {tail:.0f} %, head {head:.0f} %; with ten times as many images a class {change}"
 
 
 def odds_of(group: RunGroup) -> float:

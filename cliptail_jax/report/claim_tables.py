@@ -35,9 +35,8 @@ CLAIM_COLUMNS = [
     Column("margin", "margin", "the largest difference that counts as none",
            value=lambda claim: cell(claim.margin, "g"), is_optional=True),
     Column("verdict", "verdict",
-           "supported if the interval of the difference lies above 0 (or above the points that the claim states), contradicted "
-           "if it lies below, no effect if it lies "
-           "within ± the margin, and otherwise inconclusive; a claim that runs are equal is supported if the interval lies "
+           "no effect if the interval of the difference lies within ± the margin; otherwise supported if it lies above 0 (or above "
+           "the points that the claim states), contradicted if it lies below, and else inconclusive; a claim that runs are equal is supported if the interval lies "
            "within ± the margin, and contradicted if it lies outside",
            value=lambda claim: Cell(claim.verdict), is_strong=True),
     Column("corrected", "corrected", "the verdict, if all verdicts are to hold jointly with 95 % confidence (Holm, 1979)",

@@ -74,24 +74,24 @@ def file_text(slopes: Slopes, measures: Measures) -> str:
 def compared_table(workdir: Path, groups: Iterable[RunGroup]) -> Table:
     """The forecasts in a study's directory beside what training gave: a row for each trained kind that was forecast.
 
-    Without a file of forecasts, the table has no rows.
+    Without a file of forecasts, or with one of priors alone, the table has no rows.
     """
     columns = [Column("prior_per_decade", "prior", "slope of the effective log-prior per decade of class frequency")]
     for key in COMPARED:
         columns.append(Column(f"{key}_forecast", f"{MEASURES[key].title}: forecast", "before the training"))
         columns.append(Column(key, f"{MEASURES[key].title}: trained", MEASURES[key].meaning))
     path = workdir / FORECASTS
-    source, *forecasts = read_forecasts(path).items() if path.exists() else [("", {})]
-    forecasts = dict(forecasts)
-    rows = []
+    all_numbers = read_forecasts(path) if path.exists() else {}
+    forecasts = {name: numbers for name, numbers in all_numbers.items() if "top1" in numbers}
+    source, rows = next(iter(forecasts), ""), []
     for group in groups:
-        if (numbers := forecasts.get(group.name)) and group.evaluations:
+        if group.name != source and (numbers := forecasts.get(group.name)) and group.evaluations:
             cells = {"prior_per_decade": cell(numbers["prior_per_decade"], ".2f")}
             for key in COMPARED:
                 cells[f"{key}_forecast"] = cell(numbers[key], MEASURES[key].format)
                 cells[key] = cell(group.value(key), MEASURES[key].format, group.interval(key) or ())
             rows.append(Row(group.name, cells))
-    notes = [f"Forecasts are from the logits of {source[0]}, for equal training."] if rows else []
+    notes = [f"Forecasts are from the logits of {source}, for equal training."] if rows else []
     if slow_names := [row.name for row in rows if row.cells["top1"].value < row.cells["top1_forecast"].value - SLOWER]:
         notes.append(
             f"More than {SLOWER:g} points less accurate than forecast, so that bias may differ, too: {', '.join(slow_names)}."
@@ -146,12 +146,12 @@ def draw_priors(priors: Mapping[str, Float[np.ndarray, " class"]], frequency: In
 def read_forecasts(path: Path) -> dict[str, dict[str, float]]:
     """The numbers of a file of forecasts, by recipe and key. Raises UserError if it is no such file."""
     text = path.read_text(encoding="utf-8")
-    header, *lines = (line.split("\t") for line in text.splitlines())
+    header, *lines = (line.split("\t") for line in text.splitlines() or [""])
     if tuple(header[: len(NUMBERS)]) != NUMBERS:  # files of earlier versions have other intervals
         raise UserError(f"{path} is no table of forecasts: write it with `cliptail forecast --output`")
-    return {line[0]: {key: value_of(cell) for key, cell in zip(header[1:], line[1:])} for line in lines}
+    return {line[0]: {key: number_in(field) for key, field in zip(header[1:], line[1:])} for line in lines}
 
 
-def value_of(text: str) -> float:
+def number_in(text: str) -> float:
     """A number of a file; infinite for one that is far outside of the data, and nan for an undefined one."""
     return {"<": -math.inf, ">": math.inf, UNDEFINED: math.nan}.get(text) or float(text)

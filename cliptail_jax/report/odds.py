@@ -45,9 +45,11 @@ def odds_curve(
     frequency: Int[np.ndarray, " class"], line: tuple[float, float]
 ) -> tuple[Float[np.ndarray, " point"], Float[np.ndarray, " point"]]:
     """Points of a regression of log-odds over the range of the frequencies. `line` is as in `draw_odds`."""
+    from scipy.special import expit  # not for the help of programs
+
     at_one, per_decade = line
     x = np.geomspace(max(frequency.min(), 1), max(frequency.max(), 1))
-    return x, log_odds(1 / (1 + np.exp(-at_one - per_decade * np.log10(x))))
+    return x, log_odds(expit(at_one + per_decade * np.log10(x)))
 
 
 def label_odds(axes: Axes, frequency: Int[np.ndarray, " class"]) -> None:

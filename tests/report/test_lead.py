@@ -118,14 +118,14 @@ def test_the_best_run_completes_the_command_that_goes_on_with_it():
         {"1e-3": 0.8, "fair": 0.1, "3e-3": 0.8}, baseline="", next_command="cliptail study x:rate=BEST"
     )
     assert best.startswith("fair has the largest mean accuracy over classes: ") and "(1e-3 " in best
-    assert command == "Go on with: cliptail study x:rate=fair" and "at the end" not in best
+    assert command == "Continue with: cliptail study x:rate=fair" and "at the end" not in best
     (last, _), runs = answered({"1e-3": 0.8, "fair": 0.1}, baseline="", next_command="BEST")
     assert last.endswith("It is at the end of those tried: one beyond it may be better.")
     study = Study("", (*runs, "3e-2"), next_command="BEST")
     (only,) = answer(study, [[runs]])
     assert only.startswith("So far, fair has ") and only.endswith(" Not finished: 3e-2.")
     failed = dataclasses.replace(study, failures={"3e-2": "the loss is nan"})
-    assert answer(failed, [[runs]])[1] == "Go on with: fair"
+    assert answer(failed, [[runs]])[1] == "Continue with: fair"
 
 
 @pytest.mark.parametrize("baseline", ["", "gone", "sl"])
@@ -134,7 +134,9 @@ def test_without_a_baseline_or_other_runs_the_answer_is_how_biased_the_runs_are(
     accuracy = 100 * runs["sl"].evaluation.accuracy
     tail, head = (accuracy[GROUPS[group]].mean() for group in ("tail", "head"))
     gain = np.polyfit(np.log10(FREQUENCY), accuracy, 1)[0]
-    numbers = re.fullmatch(r"Tail (\d+) %, head (\d+) %; with ten times more images a class gains (\d+) points\.", only)
+    numbers = re.fullmatch(
+        r"Tail (\d+) %, head (\d+) %; with ten times as many images a class gains (\d+) points\.", only
+    )
     assert [*map(int, numbers.groups())] == pytest.approx([tail, head, gain], abs=0.51)
 
 

@@ -389,3 +389,7 @@ def test_a_studys_report_has_its_forecasts_beside_what_training_gave(trains, tmp
     (tmp_path / "forecasts.tsv").write_text("\n".join(lines).replace("1.25", "99") + "\n")
     run_study(study, tmp_path)
     assert slower in (tmp_path / "report.md").read_text()
+    for content in ("\t".join(HEADER), "\n".join(["\t".join(HEADER), "a\t2.3\t1", "b\t0\t0"])):  # none, or priors alone
+        (tmp_path / "forecasts.tsv").write_text(content + "\n")
+        run_study(study, tmp_path)
+        assert "forecast" not in (tmp_path / "report.md").read_text()

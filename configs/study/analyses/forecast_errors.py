@@ -8,9 +8,9 @@ results/tables/forecast_errors.tsv, prints some of them, and draws trained again
 another seed. *Error of the change* compares with the run that corresponds to the forecast's source, on the same images: (kind −
 that run) − (forecast − source). `pytorch` are the networks of scripts/examples/long_tail_pytorch.py, each forecast from each other,
 from the tables that `cliptail forecast` wrote. The kinds of `natural` (icons) are forecast from one run with adjusted logits, of
-another seed, which was trained after them. results/forecast_mean_errors.md has the mean absolute errors over kinds whose source
-has their own family: adjusted logits for losses over all classes and sampled vocabularies, counted classes for losses over the batch's classes,
-and CLIP for CLIP. Recipes that did not learn are left out there: their top-1 is less than half of the forecast one.
+another seed, which was trained after them. results/forecast_mean_errors.md has the mean absolute errors over kinds. Their source
+has their own family if there is one: adjusted logits for losses over all classes and sampled vocabularies, counted classes for losses over the
+batch's classes, and CLIP for CLIP. Recipes that did not learn are left out there: their top-1 is less than half of the forecast one.
 """
 
 import argparse
@@ -90,6 +90,7 @@ def main(arguments: Sequence[str]) -> None:
             points += points_of(name, read_directory(directory))
     header, *rows = table_of(points)
     write_text(OUTPUT, tsv(header, rows))
+    points = nearest(points)
     write_text(MEANS, "\n".join([*markdown_table(mean_errors(points)), ""]))
     print("\n".join(markdown_table(table_of([*filter(is_shown, points)]))))
     save(draw(points), options.output)
@@ -154,17 +155,21 @@ def family_of(run: str, base: str) -> str:
 
 
 def is_own_family(point: Point) -> bool:
-    """Whether its source has the loss of its family; on icons, where one run is the source of all, whether it is a classifier."""
-    if point.study == ICONS:
-        return point.family != "CLIP"
+    """Whether its source has a loss of its family."""
     return (point.family == "batch") == (point.source in ("counts", "batch"))
 
 
+def nearest(points: Sequence[Point]) -> list[Point]:
+    """The forecast of each kind from its own family, if there is one."""
+    nearest_of: dict[tuple[str, str], Point] = {}
+    for point in sorted(points, key=is_own_family):
+        nearest_of[point.study, point.name] = point
+    return [point for point in points if point is nearest_of[point.study, point.name]]
+
+
 def is_shown(point: Point) -> bool:
-    """Whether the page has it: some recipes, from their own family, and counted classes and all kinds on icons from adjusted logits."""
-    if point.study == "PyTorch":
-        return is_own_family(point)
-    return point.study == ICONS or point.recipe == "counts" or (point.recipe in SHOWN and is_own_family(point))
+    """Whether the page has it: some recipes on characters and photographs, and all others."""
+    return point.study in (ICONS, "PyTorch") or point.recipe in SHOWN
 
 
 def has_learned(point: Point) -> bool:
@@ -182,10 +187,10 @@ def table_of(points: Sequence[Point]) -> list[list[str]]:
 
 
 def mean_errors(points: Sequence[Point]) -> list[list[str]]:
-    """The mean absolute errors of each study over recipes that learned, of forecasts from their own family, and of changes."""
+    """The mean absolute errors of each study over recipes that learned, of forecasts and of changes."""
     rows = [["data", "recipes", "errors of", *(MEASURES[key].title for key in KEYS)]]
     for study in dict.fromkeys(point.study for point in points):
-        all_of_study = [point for point in points if point.study == study and is_own_family(point)]
+        all_of_study = [point for point in points if point.study == study]
         group = [*filter(has_learned, all_of_study)]
         number = f"{len(group)}" + f" of {len(all_of_study)}" * (len(group) < len(all_of_study))
         for name, errors in (
@@ -199,7 +204,7 @@ def mean_errors(points: Sequence[Point]) -> list[list[str]]:
 
 def draw(points: Sequence[Point]) -> Figure:
     """Trained against forecast values, of bias, tail and top-1, of recipes that learned."""
-    points = [point for point in points if is_own_family(point) and has_learned(point)]
+    points = [*filter(has_learned, points)]
     figure = Figure(figsize=(9.6, 4.2), layout="constrained")
     panels: Sequence[Axes] = figure.subplots(1, 3)
     studies = list(dict.fromkeys(point.study for point in points))
