@@ -24,6 +24,7 @@ from cliptail_jax.predictions.classes import ClassTable
 from cliptail_jax.predictions.differences import Difference, Predictions, check_measure, difference, same_examples
 from cliptail_jax.predictions.evaluations import (
     MAX_NAMES,
+    ClassNumbers,
     check_examples,
     class_numbers,
     evaluated_model,
@@ -307,71 +308,85 @@ def measured_seeds(
     Raises:
         UserError: the files do not fit the class table or each other, or have too few examples.
     """
-    seeds = seed_names(len(files))
-    runs, adjusted_runs, curves, confidences, runs_without_prior = [], [], [], [], []
+    check_arguments(name, files, trained_with, tau)
     log_prior = None
-    if tau is not None and not 0 < tau < np.inf:
-        raise UserError(f"τ is {tau:g}: choose a positive number, such as 1")
     if trained_with is not None:  # a class without training images counts as one with a single image
         log_prior = effective_log_prior(trained_with, np.maximum(table.frequency, 1))
-    has_prior = log_prior is not None and not is_same_prior(log_prior, np.zeros(len(log_prior)))
-    first_labels = None
-    for content, seed in zip(files, seeds):
-        numbers = class_numbers(content, table)
-        labels = numbers.labels
-        check_examples(labels, table, content.path)
-        first_labels = labels if first_labels is None else first_labels
-        if not same_examples(first_labels, files[0].keys, labels, content.keys):
+    numbers = [class_numbers(content, table) for content in files]
+    labels, keys, seeds = numbers[0].labels, files[0].keys, seed_names(len(files))
+    for content, seed_numbers in zip(files, numbers):
+        check_examples(seed_numbers.labels, table, content.path)
+        if not same_examples(labels, keys, seed_numbers.labels, content.keys):
             raise UserError(f"{files[0].path} and {content.path} of {name} have other examples: seeds share theirs")
-        evaluation, notes = evaluation_of(*numbers[:3], table), notes_on(content, labels, table)
-        runs.append(evaluated_model(name, seed, evaluation, content.path, notes))
-        if numbers.logits is not None:
-            result = adjustment.adjust(numbers.logits, labels, table.frequency, content.keys, tau)
-            evaluation = evaluation_of(labels, *result.predicted, table)
-            taus = " and ".join(dict.fromkeys(f"{tau:g}" for tau in result.selected_taus))
-            notes = notes_on_tau(tau, table.frequency)
-            adjusted_runs.append(evaluated_model(name + ADJUSTED, seed, evaluation, content.path, notes, taus))
-            column_counts = table.frequency[numbers.columns]
-            curves.append(curve(result.by_tau, labels, table))
-            confidences.append(100 * numbers.confidence.mean())
-            if has_prior:
-                predicted = adjustment.predict(numbers.logits, log_prior, np.ones(len(labels)))
-                evaluation = evaluation_of(labels, *predicted, table)
-                notes = [f"Logits minus the effective log-prior of {trained_with}: those for equally frequent classes"]
-                model = evaluated_model(
-                    name + WITHOUT_PRIOR, seed, evaluation, content.path, notes, without_prior=trained_with
-                )
-                runs_without_prior.append(model)
-    adjusted = None
-    if len(adjusted_runs) == len(files):
-        mean_curve = {tau: mean_of_each([measures[tau] for measures in curves]) for tau in curves[0]}
-        accuracy = np.array([measures[adjustment.CHOSEN_ON] for measures in mean_curve.values()]) / 100
-        best = adjustment.best_tau(accuracy)
-        cross_validation = Measured(group_of(adjusted_runs), first_labels, files[0].keys)
-        adjusted = Adjusted(
-            best if tau is None else tau,
-            mean_curve,
-            cross_validation,
-            column_counts,
-            files[0].are_probabilities,
-            tau is not None,
-            float(np.mean(confidences)),
-            trained_with,
-            np.nan if log_prior is None else per_decade(log_prior, np.maximum(table.frequency, 1)) / SL_PER_DECADE,
+    runs = []
+    for content, seed, seed_numbers in zip(files, seeds, numbers):
+        notes = notes_on(content, seed_numbers.labels, table)
+        runs.append(evaluated_model(name, seed, evaluation_of(*seed_numbers[:3], table), content.path, notes))
+    if paths := [content.path for content in files if content.logits is None]:
+        if len(paths) < len(files):
+            note = f"Without logits in {', '.join(paths)}, there is no calibration and no adjustment"
+            runs[0] = dataclasses.replace(runs[0], warnings=[*runs[0].warnings, note])
+        return Measured(group_of(runs), labels, keys)
+    adjusted = adjusted_seeds(name, files, numbers, table, trained_with, log_prior, tau)
+    without_prior = None
+    if log_prior is not None and not is_same_prior(log_prior, np.zeros(len(log_prior))):
+        notes = [f"Logits minus the effective log-prior of {trained_with}: those for equally frequent classes"]
+        models = []
+        for content, seed, seed_numbers in zip(files, seeds, numbers):
+            predicted = adjustment.predict(seed_numbers.logits, log_prior, np.ones(len(labels)))
+            evaluation, kind = evaluation_of(seed_numbers.labels, *predicted, table), name + WITHOUT_PRIOR
+            models.append(evaluated_model(kind, seed, evaluation, content.path, notes, without_prior=trained_with))
+        without_prior = Measured(group_of(models), labels, keys)
+    return Measured(group_of(runs), labels, keys, adjusted, without_prior)
+
+
+def check_arguments(name: str, files: Sequence[PredictionFile], trained_with: str | None, tau: float | None) -> None:
+    """Raise UserError if τ is not positive, or if a recipe or τ is given for predictions without logits."""
+    if tau is not None and not 0 < tau < np.inf:
+        raise UserError(f"τ is {tau:g}: choose a positive number, such as 1")
+    if all(content.logits is not None for content in files):
+        return
+    if trained_with is not None:
+        raise UserError(
+            f"{name} has no logits, from which to subtract the log-prior of {trained_with}: give logits, or no recipe"
         )
-    elif adjusted_runs:
-        paths = [content.path for content in files if content.logits is None]
-        note = f"Without logits in {', '.join(paths)}, there is no calibration and no adjustment"
-        runs[0] = dataclasses.replace(runs[0], warnings=[*runs[0].warnings, note])
-    if len(adjusted_runs) < len(files):
-        if trained_with is not None:
-            raise UserError(
-                f"{name} has no logits, from which to subtract the log-prior of {trained_with}: give logits, or no recipe"
-            )
-        if tau is not None:
-            raise UserError(f"{name} has no logits to adjust by τ = {tau:g}: give logits, or no τ")
-    without_prior = Measured(group_of(runs_without_prior), first_labels, files[0].keys) if runs_without_prior else None
-    return Measured(group_of(runs), first_labels, files[0].keys, adjusted, without_prior)
+    if tau is not None:
+        raise UserError(f"{name} has no logits to adjust by τ = {tau:g}: give logits, or no τ")
+
+
+def adjusted_seeds(
+    name: str,
+    files: Sequence[PredictionFile],
+    numbers: Sequence[ClassNumbers],
+    table: ClassTable,
+    trained_with: str | None,
+    log_prior: Float[np.ndarray, " class"] | None,
+    tau: float | None,
+) -> Adjusted:
+    """The results of logit adjustment; `numbers` are the classes in each of the files, which have logits."""
+    models, curves, notes = [], [], notes_on_tau(tau, table.frequency)
+    for content, seed, seed_numbers in zip(files, seed_names(len(files)), numbers):
+        labels = seed_numbers.labels
+        result = adjustment.adjust(seed_numbers.logits, labels, table.frequency, content.keys, tau)
+        evaluation = evaluation_of(labels, *result.predicted, table)
+        taus = " and ".join(dict.fromkeys(f"{tau:g}" for tau in result.selected_taus))
+        models.append(evaluated_model(name + ADJUSTED, seed, evaluation, content.path, notes, taus))
+        curves.append(curve(result.by_tau, labels, table))
+    mean_curve = {tau: mean_of_each([measures[tau] for measures in curves]) for tau in curves[0]}
+    accuracy = np.array([measures[adjustment.CHOSEN_ON] for measures in mean_curve.values()]) / 100
+    return Adjusted(
+        tau=adjustment.best_tau(accuracy) if tau is None else tau,
+        by_tau=mean_curve,
+        cross_validation=Measured(group_of(models), numbers[0].labels, files[0].keys),
+        column_counts=table.frequency[numbers[0].columns],
+        are_probabilities=files[0].are_probabilities,
+        is_given=tau is not None,
+        confidence=float(np.mean([100 * seed_numbers.confidence.mean() for seed_numbers in numbers])),
+        recipe=trained_with,
+        recipe_tau=np.nan
+        if log_prior is None
+        else per_decade(log_prior, np.maximum(table.frequency, 1)) / SL_PER_DECADE,
+    )
 
 
 def seed_names(number: int) -> list[str]:

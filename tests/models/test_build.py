@@ -130,7 +130,12 @@ def test_a_given_head_is_kept_if_it_is_as_wide_as_the_features():
         ("vit", 30, {}, r"data\.image_size: 30 is not divisible by 8"),
         ("vit", 32, {"image__heads": 3}, r"model\.image\.heads: 3 heads do not divide 8"),
         ("vit", 32, {"text__heads": 3}, r"model\.text\.heads: 3 heads do not divide 8"),
-        ("basic_resnet", 32, {"image__layers": (1, 1)}, r"model\.image\.layers is \(1, 1\): basic_resnet takes one number for each of its stages, 3"),
+        (
+            "basic_resnet",
+            32,
+            {"image__layers": (1, 1)},
+            r"model\.image\.layers is \(1, 1\): basic_resnet takes one number for each of its stages, 3",
+        ),
         ("modified_resnet", 32, {"image__heads": 3}, r"model\.image\.heads: 3 heads do not divide 128"),
         ("ViT-L-14", 32, {}, r"data\.image_size: 32 is not divisible by 14"),
         ("ViT-B-32-quickgelu", 32, {}, "ViT-B-32-quickgelu has QuickGELU: set model.activation='quick_gelu'"),
