@@ -48,7 +48,7 @@ def evaluate_claims(
         else:
             variance = pooled_variance(kinds(result.statistic, result.set), weights_of(result))
         if not variance and len(contrasts) == 1 and borrowed and result.quantity in borrowed.variances:
-            variance = times(borrowed.variances[result.quantity], runs_of(result))
+            variance = scaled(borrowed.variances[result.quantity], runs_of(result))
             result = dataclasses.replace(result, borrowed=borrowed.study)
         results.append(with_difference(result, contrasts, variance) if contrasts else result)
     results = correct_for_number(results)
@@ -115,7 +115,7 @@ def runs_of(claim: Claim) -> float:
     return sum(weight**2 for weight in weights_of(claim).values())
 
 
-def times(variance: SeedVariance, runs: float) -> SeedVariance:
+def scaled(variance: SeedVariance, runs: float) -> SeedVariance:
     """The variance of a sum of runs."""
     return variance._replace(v_seeds=variance.v_seeds * runs, v_both=variance.v_both * runs)
 
@@ -151,7 +151,7 @@ def variance_over_claims(
     for name, (claim, contrasts) in comparisons.items():
         variance, runs = seed_variance(contrasts), runs_of(claim)
         if claim.quantity == this_claim.quantity and variance and runs:
-            variances[name] = times(variance, 1 / runs)
+            variances[name] = scaled(variance, 1 / runs)
     return pooled_variance(variances, {key: np.sqrt(runs_of(this_claim))})
 
 

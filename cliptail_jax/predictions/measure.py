@@ -21,8 +21,8 @@ from cliptail_jax.predictions.files import check_results, results_folder, write_
 from cliptail_jax.predictions.forecasts import forecasts_from, prior_of, source_of
 from cliptail_jax.predictions.measured import (
     Measured,
-    changed,
     classes_in_some,
+    corrected_parts,
     measured_seeds,
     seed_names,
     with_adjusted,
@@ -167,7 +167,7 @@ def forecast_sentences(
 
 def compare(models: Sequence[Measured]) -> tuple[list[Difference], list[str]]:
     """The differences of files, and of adjusted predictions from those without adjustment; and the notes on all of them."""
-    pairs, names_by_note = [(part, m) for m in models for part in changed(m)], {}
+    pairs, names_by_note = [(part, m) for m in models for part in corrected_parts(m)], {}
     for m in with_adjusted(models):
         for note in m.notes:
             names_by_note.setdefault(note, []).append(m.name)

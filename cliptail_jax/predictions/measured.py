@@ -422,7 +422,7 @@ def mean_of_each(curves: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {key: float(np.mean([measures[key] for measures in curves])) for key in curves[0]}
 
 
-def changed(m: Measured) -> list[Measured]:
+def corrected_parts(m: Measured) -> list[Measured]:
     """The measures of a file's adjusted predictions, if needed, and of those without the log-prior of its recipe, if known."""
     adjusted = m.adjusted.cross_validation if m.adjusted and m.adjusted.is_needed else None
     without_prior = m.without_prior if m.adjusted and not m.adjusted.lacks_scale else None
@@ -430,8 +430,8 @@ def changed(m: Measured) -> list[Measured]:
 
 
 def with_adjusted(models: Sequence[Measured]) -> list[Measured]:
-    """The measures of each file, followed by those that are `changed`."""
-    return [part for m in models for part in (m, *changed(m))]
+    """The measures of each file, followed by `corrected_parts`."""
+    return [part for m in models for part in (m, *corrected_parts(m))]
 
 
 def classes_in_some(models: Sequence[Measured]) -> list[str]:

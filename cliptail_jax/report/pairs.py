@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from cliptail_jax.claims.testing import compare, times, variances_of_kinds
+from cliptail_jax.claims.testing import compare, scaled, variances_of_kinds
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.bootstrap import Bootstrapped, difference
 from cliptail_jax.metrics.measures import Measure, main_measures
@@ -44,7 +44,7 @@ def differences(kinds: Sequence[ComparedGroup]) -> list[list[Any]]:
                 if not at_chance & {a, b}:
                     variance = pooled_variance(study_variances, {a: 1, b: -1})
                     if not variance and len(by_replicate) == 1 and study and measure.key in first.borrowed:
-                        variance = times(first.borrowed[measure.key], 2)
+                        variance = scaled(first.borrowed[measure.key], 2)
                 rows.append([a, b, measure.title, *mean_over_seeds(by_replicate, variance)[:3]])
     return rows
 

@@ -111,11 +111,11 @@ def main_differences_text(pairs: Mapping[str, Mapping[str, ClaimResult]]) -> str
         claims = {key: all_claims[key] for key in MAIN_MEASURES if key in all_claims}
         differences = [claim.difference for claim in claims.values()]
         cells = [cell_of(*pair).text if pair[1] else UNDEFINED for pair in zip(claims, differences)]
-        rows.append([name, *cells, first_is(claims)])
+        rows.append([name, *cells, comparison_words(claims)])
     return "\n".join(plain_table(rows))
 
 
-def first_is(claims: Mapping[str, ClaimResult]) -> str:
+def comparison_words(claims: Mapping[str, ClaimResult]) -> str:
     """The decided verdicts, as in 'more accurate, less biased'; or that none is."""
     words, opposites = [], {"more": "less", "less": "more"}
     for key, claim in claims.items():

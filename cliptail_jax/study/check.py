@@ -134,15 +134,13 @@ def typed_claims(
             raise UserError(
                 f"claims.{key}.margin is {claim.margin!r}; it is the largest difference that counts as none, 0 or more"
             )
-        if (
-            type(claim.threshold) not in (int, float)
-            or not np.isfinite(claim.threshold)
-            or claim.threshold
-            and claim.equal
-        ):
+        if type(claim.threshold) not in (int, float) or not np.isfinite(claim.threshold):
             raise UserError(
-                f"claims.{key}.threshold is {claim.threshold!r}; it is a number that the difference exceeds; "
-                "leave it out with equal=True"
+                f"claims.{key}.threshold is {claim.threshold!r}; it is a number that the difference exceeds"
+            )
+        if claim.threshold and claim.equal:
+            raise UserError(
+                f"claims.{key}.threshold is for claims that one run is higher: leave it out with equal=True"
             )
         if len(claim.reference) not in (0, 2):
             raise UserError(
