@@ -34,6 +34,7 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.config.files import find_table, load_config
 from cliptail_jax.experiments import arguments, studies
+from cliptail_jax.experiments.kinds import KINDS
 from cliptail_jax.report.forecasts import read_forecasts
 
 # By data source: the first seeds of the study and of its sources; the other seeds of mechanism.py are smaller.
@@ -172,12 +173,11 @@ def get_config(arg: str = ""):
     if data == "glyphs_16":
         runs["clip_dropped"] = clip(source, repeated_texts="dropped")
     names = {name: kind.name for name, kind in kinds(data).items()} | {
-        "adjusted": "adjusted logits",
         "adjusted_9": "adjusted logits, 9 epochs",
         "adjusted_256": "adjusted logits, batches of 256",
         "clip_dropped": "CLIP without a text's repetitions",
     }
-    names = {name: text for name, text in names.items() if name in runs}
+    names = {name: text for name, text in names.items() if name in runs and name not in KINDS}
     title = f"Forecasts by effective log-prior, on long-tailed {source['name']}"
     return studies.study(title, runs, stated_claims(data), first_seed, seeds=4, counterbalanced=True, names=names)
 

@@ -112,7 +112,7 @@ def judged_kinds_of(study: str) -> list[Judged]:
         return [Judged(run, kind_name(run), recipe, "adjusted", "icons_adjusted") for run, recipe in NATURAL.items()]
     data = study.removeprefix("forecast_")
     return [
-        Judged(run, kind.name, kind.recipe, base, f"{data}_{base}")
+        Judged(run, kind_name(run) or kind.name, kind.recipe, base, f"{data}_{base}")
         for run, kind in judged_kinds(data).items()
         for base in [kind.base] + ["counts"] * (run in ("group_32", "group_64", "batch"))
     ]
@@ -143,7 +143,7 @@ def pytorch_points() -> list[Point]:
             if source != name:
                 forecast, outcome = tables[source][recipe], tables[name][recipe]
                 errors = {key: outcome[key] - forecast[key] for key in KEYS}
-                fields = name, recipe, family_of(name, source), source, forecast["prior_per_decade"]
+                fields = kind_name(name), recipe, family_of(name, source), source, forecast["prior_per_decade"]
                 points.append(Point("PyTorch", *fields, forecast, outcome, errors))
     return points
 
