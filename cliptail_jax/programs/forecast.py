@@ -9,7 +9,8 @@ SL, and 0 for CLIP (configs/effective_prior.md). The logits of a model, minus it
 forecast of the other recipe's logits. Forecasts are for equal training. They are too good for recipes that learn more slowly.
 
 Recipes are configs, such as sup:data=cifar100_lt,logit_adjustment=0.5, or short names (below). For a command of open_clip, write its
-config with `cliptail open_clip --print_config -- FLAGS > mine.py`. A study's config stands for all its kinds of runs; with `--output=DIR/forecasts.tsv` in the study's directory, its report shows the forecasts beside what training gave:
+config with `cliptail open_clip --print_config -- FLAGS > mine.py`. A study's config stands for all its kinds of runs; with
+`--output=DIR/forecasts.tsv` in the study's directory, its report shows the forecasts beside what training gave:
 
     cliptail study quickstart --workdir=runs/quickstart --only=sl
     cliptail forecast quickstart --workdir=runs/quickstart --runs=sl --output=runs/quickstart/forecasts.tsv

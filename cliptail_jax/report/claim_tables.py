@@ -36,8 +36,8 @@ CLAIM_COLUMNS = [
            value=lambda claim: cell(claim.margin, "g"), is_optional=True),
     Column("verdict", "verdict",
            "no effect if the interval of the difference lies within ± the margin; otherwise supported if it lies above 0 (or above "
-           "the points that the claim states), contradicted if it lies below, and else inconclusive; a claim that runs are equal is supported if the interval lies "
-           "within ± the margin, and contradicted if it lies outside",
+           "the points that the claim states), contradicted if it lies below, and else inconclusive; a claim that runs are equal "
+           "is supported if the interval lies within ± the margin, and contradicted if it lies outside",
            value=lambda claim: Cell(claim.verdict), is_strong=True),
     Column("corrected", "corrected", "the verdict, if all verdicts are to hold jointly with 95 % confidence (Holm, 1979)",
            value=lambda claim: Cell(claim.corrected), is_optional=True),

@@ -193,7 +193,10 @@ SHEET = dict(columns=("group",), rows=(("z", "SL"),))
         ({"claims.c.marign": 3.0}, "claims.c.marign: a claim has text, statistic, higher, lower, margin, set"),
         ({"claims.c.margin": -0.1}, "claims.c.margin is -0.1; it is the largest difference that counts as none"),
         ({"claims.c.threshold": "5"}, "claims.c.threshold is '5'; it is a number that the difference exceeds"),
-        ({"claims.c.threshold": 5.0, "claims.c.equal": True}, "claims.c.threshold is for claims that one run is higher"),
+        (
+            {"claims.c.threshold": 5.0, "claims.c.equal": True},
+            "claims.c.threshold is for claims that one run is higher",
+        ),
         ({"claims.c.set": "dtd"}, "claims.c.set is 'dtd', which run 'a' is not evaluated on"),
         (
             {"claims.c.condition": "the start"},
