@@ -54,7 +54,7 @@ def cells_of(group: RunGroup) -> list[str]:
     """Bias and top-1 halfway and at the end, and the difference in bias."""
     steps = sorted(group.runs[0].course)
     halfway, end = (
-        [[run.course[step] for run in replicate] for replicate in group.replicates]
+        [[run.course[step] for run in replicate] for replicate in group.replicates if replicate]
         for step in (min(steps, key=lambda step: abs(step - steps[-1] / 2)), steps[-1])
     )
     texts = [cell_of(key, replicates) for replicates in (halfway, end) for key in ("odds_acc", "top1")]
