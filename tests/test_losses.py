@@ -227,6 +227,14 @@ REFUSED = {
         lambda: losses.adjust(np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True), COUNTS),
         "the logits are probabilities: give their logarithms",
     ),
+    "complex logits to adjust": (
+        lambda: losses.adjust(LOGITS + 0j, COUNTS),
+        "logits are masked, or no real numbers: give an array of them",
+    ),
+    "masked logits to adjust": (
+        lambda: losses.adjust(np.ma.masked_less(np.asarray(LOGITS), 0), COUNTS),
+        "logits are masked, or no real numbers: give an array of them",
+    ),
     "β of 1": (lambda: losses.effective_number_weights([1, 3], 1.0), "β is 1: choose a number from 0 to below 1"),
     "logits of different lengths to adjust": (
         lambda: losses.adjust([[1.0, 2.0], [1.0]], [1, 2]),

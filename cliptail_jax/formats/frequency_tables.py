@@ -46,7 +46,9 @@ def read_frequency(
     except OSError as error:
         raise UserError(f"cannot read the frequency table {path}: {error.strerror or error}") from None
     except UnicodeDecodeError:
-        raise UserError(f"{path} is not a frequency table: it is not UTF-8") from None
+        is_gzipped = path.read_bytes()[:2] == b"\x1f\x8b"
+        reason = "it is gzipped: decompress it" if is_gzipped else "it is not UTF-8"
+        raise UserError(f"{path} is not a frequency table: {reason}") from None
     except (ValueError, OverflowError):
         raise UserError(
             f"{path} is not a frequency table: each line is a class name, a tab, and a count, and it has the line "

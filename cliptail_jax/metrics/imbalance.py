@@ -66,6 +66,8 @@ def adjust(
     """
     if not isinstance(getattr(logits, "dtype", None), np.dtype):
         logits = as_array("logits", logits)
+    if np.ma.isMaskedArray(logits) or logits.dtype.kind in "cOUS":
+        raise UserError("logits are masked, or no real numbers: give an array of them")
     if isinstance(logits, np.ndarray) and np.isnan(logits).any():
         raise UserError("logits have a nan")
     if isinstance(logits, np.ndarray) and are_probabilities(logits):

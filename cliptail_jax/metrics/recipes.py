@@ -117,7 +117,7 @@ def effective_log_prior(recipe: str, frequency: Sequence[int]) -> Float[np.ndarr
     [-0.22, -1.37]
     """
     counts = np.asarray(frequency)
-    if counts.ndim != 1 or not (counts > 0).all():
+    if counts.ndim != 1 or counts.dtype.kind not in "iuf" or not (counts > 0).all():
         raise UserError(
             "the class frequency is one positive number per class: leave out classes without training images"
         )

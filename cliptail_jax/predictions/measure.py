@@ -210,6 +210,7 @@ def files_by_name(arguments: Sequence[str]) -> dict[str, list[str]]:
         if not files[name]:
             raise UserError(f"{name}= names no file: is a variable of the shell empty?")
         for path in files[name]:
+            check_file(Path(path))
             if not Path(path).is_file():
                 raise UserError(f"there is no file {path}")
     if names := [name for name in files if is_adjusted(name, files)]:

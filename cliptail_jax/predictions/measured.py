@@ -212,7 +212,7 @@ class Measured:
             return ""
         adjusted = self.adjusted
         if adjusted.lacks_scale:
-            return no_scale_text(self.name, adjusted.confidence, self.top1)
+            return no_scale_text(self.name, adjusted.are_probabilities, adjusted.confidence, self.top1)
         if adjusted.is_needed:
             claim, adjusted_measures = self.gain.claims[adjustment.CHOSEN_ON], adjusted.cross_validation.estimates
             text = adjustment_advice(

@@ -165,6 +165,8 @@ def read_arrays_of(path: str, columns: ColumnNames, labels: Labels | None) -> Pr
         raise UserError(
             f"{path} has an array '{ignored_names[0]}', which is not read: class names are an array 'classes'"
         )
+    if LOGITS in arrays and PROBABILITIES in arrays:
+        raise UserError(f"{path} has both logits and probabilities: leave one of both out")
     classes = tuple(map(text_of, arrays["classes"].tolist())) if "classes" in arrays else None
     is_plural = columns.prediction == PREDICTION and "predictions" in arrays
     prediction_name = "predictions" if is_plural else columns.prediction

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from cliptail_jax.claims.verdicts import read_claims
 from cliptail_jax.config.files import find_archive, find_results
+from cliptail_jax.host.outputs import check_output
 from cliptail_jax.host.printing import one_line
-from cliptail_jax.report.page import ALL_RUNS, address, write_page
+from cliptail_jax.report.page import ALL_RUNS, address, is_page, write_page
 from cliptail_jax.results.archive import unpack
 
 
@@ -20,6 +21,8 @@ def report_command(options: argparse.Namespace) -> None:
         if options.published:
             workdir = unpack(find_archive(options.published), Path(folder))
             output = output or Path(f"{options.published}.html")
+            check_output(output, is_page, overwrite=options.overwrite)
+            print(f"computing the page of {options.published} from its stored counts ...", file=sys.stderr)
             claims = read_claims(find_results(options.published))  # tests of the same counts, which need no repetition
         page = write_page(
             workdir,

@@ -29,10 +29,11 @@ def no_adjustment_text(name: str, tau: float) -> str:
     return f"{name}: do not adjust the logits; τ = {tau:g} is best."
 
 
-def no_scale_text(name: str, confidence: float, accuracy: float) -> str:
+def no_scale_text(name: str, are_probabilities: bool, confidence: float, accuracy: float) -> str:
     """`confidence` and `accuracy` are in percent."""
+    numbers = "logarithms of the probabilities" if are_probabilities else "logits"
     return (
-        f"{name}: the logits lack their scale: the mean confidence is {confidence:.0f} %, and {accuracy:.0f} % are right. Multiply "
+        f"{name}: the {numbers} lack their scale: the mean confidence is {confidence:.0f} %, and {accuracy:.0f} % are right. Multiply "
         "them by the scale of the training, such as 1 / 0.07 for cosines, and measure again, or choose τ."
     )
 

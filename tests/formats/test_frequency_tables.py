@@ -1,5 +1,6 @@
 """Tables of counts by class, joined by the names of classes."""
 
+import gzip
 import re
 
 import pytest
@@ -39,4 +40,10 @@ def test_a_line_without_a_count_is_named_unless_it_has_titles(tmp_path, line, pl
     with pytest.raises(
         UserError, match=f"counts.tsv is not a frequency table: .*, and it has the line {re.escape(repr(line))}"
     ):
+        read_frequency(tmp_path / "counts.tsv")
+
+
+def test_a_gzipped_table_is_no_table(tmp_path):
+    (tmp_path / "counts.tsv").write_bytes(gzip.compress(b"cat\t5\n"))
+    with pytest.raises(UserError, match="counts.tsv is not a frequency table: it is gzipped: decompress it"):
         read_frequency(tmp_path / "counts.tsv")
