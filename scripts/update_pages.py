@@ -15,6 +15,7 @@ archives, as after a change of a statistic. A table is between two comments. The
     <!-- table: differences mechanism doses -->            the differences that the claims of one or several studies are on
     <!-- table: differences mechanism: odds_acc head -->   ... of some statistics, or with some keys
     <!-- table: repeated robustness -->                    the claims that a study tests under several recipes
+    <!-- table: forecasts quickstart -->                   a study's forecasts beside what training gave
     <!-- table: printed roundings -->                      what an analysis printed to results/roundings.md
     <!-- table: flags used fork -->                        open_clip's flags of some kinds (cliptail_jax/open_clip/flags.py)
     <!-- table: families -->                               the families of the paper's runs
@@ -51,6 +52,7 @@ from cliptail_jax.host.text import format_number, tsv
 from cliptail_jax.open_clip import flags
 from cliptail_jax.report import catalogue
 from cliptail_jax.report.claim_tables import claim_table, difference_of, repeated_table
+from cliptail_jax.report.forecasts import compared_table
 from cliptail_jax.report.layout import LABEL, Row, Table, markdown, markdown_table, text_rows
 from cliptail_jax.report.run_tables import table_of_numbers
 from cliptail_jax.report.study import numbers_of_study
@@ -166,6 +168,8 @@ def table(kind: str, *words: str) -> list[str]:
         repetitions = repeated_table(claims_of(names[0]).values())
         columns = [column for column in repetitions.columns if column.key not in VERDICTS]
         return markdown(repetitions._replace(columns=columns))
+    if kind == "forecasts":
+        return markdown(forecasts_in(RESULTS / f"{names[0]}{ARCHIVE}"))
     if kind == "printed":
         return (RESULTS / f"{names[0]}.md").read_text(encoding="utf-8").splitlines()
     if kind == "flags":
@@ -173,8 +177,17 @@ def table(kind: str, *words: str) -> list[str]:
     if kind == "families":
         return markdown_table(catalogue.families())
     raise SystemExit(
-        f"there is no table '{kind}': it is {', '.join(COMPARED)}, differences, repeated, printed, flags or families"
+        f"there is no table '{kind}': it is {', '.join(COMPARED)}, differences, repeated, forecasts, printed, flags or families"
     )
+
+
+def forecasts_in(archive: Path) -> Table:
+    """The forecasts of an archived study beside its runs, without the column of priors, which would be the eighth."""
+    with tempfile.TemporaryDirectory() as folder:
+        contents = read_directory(directory := unpack(archive, Path(folder)))
+        groups = groups_of(by_replicate(contents.study, contents.runs))
+        comparison = compared_table(directory, groups.values())
+        return comparison._replace(columns=comparison.columns[1:])
 
 
 def compared_runs(titles: Mapping[str, str], names: Sequence[str], runs: Sequence[str]) -> list[list[str]]:

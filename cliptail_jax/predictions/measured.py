@@ -170,8 +170,8 @@ class Measured:
 
     def _estimate(self, key: str) -> Estimate:
         measure = MEASURES[key]
-        if key in self.group.bias:
-            return self.group.bias[key]
+        if key in self.group.estimates:
+            return self.group.estimates[key]
         if measure.statistic is None:
             return Estimate(self.group.mean(key))
         if not all(map(measure.is_known, self.results)):

@@ -18,8 +18,8 @@ from cliptail_jax.report.odds import draw_odds, label_odds
 from cliptail_jax.report.predictions import cell_of
 from cliptail_jax.report.style import add_grid, legend_below, styles
 from cliptail_jax.results.group import RunGroup
+from cliptail_jax.runs.files import FORECASTS
 
-FORECASTS = "forecasts.tsv"  # in the directory of a study, whose report compares them with its runs
 COMPARED = ("odds_acc", "top1", "tail")
 SHOWN = ("top1", "mean_per_class", "head", "mid", "tail", "odds_acc", "f50")
 SLOWER = 3.0  # points of top-1 less than forecast

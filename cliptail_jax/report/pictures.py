@@ -45,7 +45,7 @@ def draw_runs(groups: Mapping[str, RunGroup], title: str) -> Figure:
     looks = styles({name: group.label for name, group in groups.items()})
     for name, group in groups.items():
         for key, (place, *_) in RUN_PANELS.items():
-            draw_estimate(panels[place], group.mean("top1"), group.bias[key], looks[name])
+            draw_estimate(panels[place], group.mean("top1"), group.estimates[key], looks[name])
             if key in PATHS and (path := group.path(key)):
                 panels[place].plot(*zip(*path), color=looks[name]["color"], linewidth=1, alpha=0.5, zorder=1)
         draw_odds(by_frequency, *group.by_class, group.odds_line, looks[name], group.label)

@@ -64,7 +64,9 @@ def adjustment_advice(
         CONTRADICTED: f"do not adjust by τ = {tau:g}",
         NO_EFFECT: f"adjusting by τ = {tau:g} hardly changes mean accuracy",
     }
-    answer = answers.get(gain.verdict, f"whether adjusting by τ = {tau:g} helps is undecided")
+    answer = answers.get(
+        gain.verdict, f"adjust by τ = {tau:g} if the tail matters most; whether mean accuracy gains is undecided"
+    )
     start = f"adjusted by τ = {tau:g} as given:" if is_given else f"{answer}. On held-out halves:"
     changes = {
         key: f"{title} {plain_measures[key].value:.1f} → {adjusted_measures[key].value:.1f}"

@@ -35,7 +35,7 @@ def run_columns() -> list[Column]:
 
 
 def measure_column(measure: Measure, **options: bool | str) -> Column:
-    """The column of a measure. With an interval it has no `value`: `run_cell` takes both from `RunGroup.bias`."""
+    """The column of a measure. With an interval it has no `value`: `run_cell` takes both from `RunGroup.estimates`."""
     key, has_interval = measure.key, measure.has_interval
     mean = None if has_interval else lambda group: group.mean(key)
     return Column(key, measure.title, measure.meaning, measure.format, mean, has_interval, **options)
@@ -55,7 +55,7 @@ def run_numbers(groups: Iterable[RunGroup]) -> RunNumbers:
             key: estimate._asdict()
             | ({"left_out": group.left_out(key)} if MEASURES[key].exclusion else {})
             | ({"beyond": format_number(estimate.value, "")} if math.isinf(estimate.value) else {})
-            for key, estimate in group.bias.items()
+            for key, estimate in group.estimates.items()
         }
     return {"means": means, "bias": bias}
 

@@ -22,7 +22,7 @@ from cliptail_jax.results.study import Study, by_replicate
 from cliptail_jax.results.transfers import FILE as TRANSFERS
 from cliptail_jax.results.transfers import predictions_path
 from cliptail_jax.runs.evaluations import ARRAYS, evaluation_directory, read_arrays
-from cliptail_jax.runs.files import CONFIG, COUNTS, DATA, FREQUENCY, METRICS, OF_STUDIES, SUMMARY
+from cliptail_jax.runs.files import CONFIG, COUNTS, DATA, FORECASTS, FREQUENCY, METRICS, OF_STUDIES, SUMMARY
 from cliptail_jax.runs.provenance import CLONE, history, without_flags
 from cliptail_jax.runs.records import LogLine
 
@@ -76,6 +76,8 @@ def files_of_study(workdir: Path, name: str) -> Files:
     replicates = by_replicate(contents.study, contents.runs)
     runs = [run for replicate in replicates for seed_runs in replicate for run in seed_runs.values()]
     files = {STUDY: study_text(contents.study, name).encode(), CLAIMS: (workdir / CLAIMS).read_bytes()}
+    if (forecasts := workdir / FORECASTS).exists():
+        files[FORECASTS] = forecasts.read_bytes()
     for run in runs:
         files |= {f"{run.workdir.relative_to(workdir)}/{path}": content for path, content in files_of_run(run).items()}
     for folder in dict.fromkeys(run.workdir.parent for run in runs):

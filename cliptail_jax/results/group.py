@@ -75,7 +75,7 @@ class RunGroup:
         return mean_of([run.summary_of(key).get(key) for run in self.runs])
 
     @functools.cached_property
-    def bias(self) -> Mapping[str, Estimate]:
+    def estimates(self) -> Mapping[str, Estimate]:
         """The main measures with intervals, such as slopes, of all its runs together."""
         return LazyMapping(self._keys_with_intervals, self._estimate)
 
@@ -192,11 +192,11 @@ class RunGroup:
 
     def value(self, key: str) -> float:
         """A measure: that of all runs together, or its mean over runs."""
-        return self.bias[key].value if key in self.bias else self.mean(key)
+        return self.estimates[key].value if key in self.estimates else self.mean(key)
 
     def interval(self, key: str) -> Interval | None:
         """The interval of a main measure of all runs together; None if there is none."""
-        _, *bounds = self.bias.get(key, UNDEFINED)[:3]
+        _, *bounds = self.estimates.get(key, UNDEFINED)[:3]
         return None if any(map(math.isnan, bounds)) else Interval(*bounds)
 
     @property

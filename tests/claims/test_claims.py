@@ -199,7 +199,7 @@ def test_the_variance_between_seeds_is_that_of_all_kinds_above_chance(terms, wei
 
 def test_a_table_and_a_claim_on_a_number_have_the_same_interval(two_seeds):
     claimed, group = evaluate(two_seeds, "a", 0.0), groups_of(two_seeds)["a"]
-    np.testing.assert_allclose(group.bias["odds_acc"], claimed.difference)
+    np.testing.assert_allclose(group.estimates["odds_acc"], claimed.difference)
 
 
 def test_differences_on_the_page_have_the_intervals_of_claims(two_seeds, two_seeds_directory):
@@ -209,7 +209,7 @@ def test_differences_on_the_page_have_the_intervals_of_claims(two_seeds, two_see
         row for row in differences([kind for kind in kinds if kind.name in "abcd"]) if row[:3] == ["a", "b", title]
     ]
     np.testing.assert_allclose(row[3:], evaluate(two_seeds, "a", "b").difference[:3])
-    np.testing.assert_allclose(kinds[0].bias["odds_acc"], groups_of(two_seeds)["a"].bias["odds_acc"])
+    np.testing.assert_allclose(kinds[0].estimates["odds_acc"], groups_of(two_seeds)["a"].estimates["odds_acc"])
 
 
 def test_kinds_that_finished_one_seed_are_tested_alone(two_seeds):

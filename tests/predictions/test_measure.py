@@ -103,7 +103,7 @@ def test_results_are_a_page_figures_numbers_and_runs_that_other_programs_read(fo
     np.savez("logits.npz", logits=logits, labels=LABELS)
     assert main(["logits.npz", "seeds=a.csv,other.csv", "--frequency=counts.tsv", "--output=out"]) == 0
     text = capsys.readouterr().out
-    assert "logits_adjusted: held out: on each" in text and "adjusting by τ = " in text
+    assert "logits_adjusted: held out: on each" in text and "adjust by τ = " in text
     figures = {path.name for path in Path("out/figures").iterdir()}
     assert figures == {f"{name}.{kind}" for name in ("measures", "adjustment_logits") for kind in ("png", "pdf", "svg")}
     page = Path("out/report.html").read_text(encoding="utf-8")

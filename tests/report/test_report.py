@@ -238,7 +238,7 @@ def test_the_sheet_of_transfer_has_the_models_of_the_transfer_directories(tmp_pa
 def a_table():
     """Of four kinds, one of which has no bias in predictions."""
     kinds = {name: a_mirrored_group(i) for i, name in enumerate(("sl", "mine", "batch", "clip"))}
-    kinds["clip"].bias = {**kinds["clip"].bias, "slope_pred": Estimate(np.nan)}
+    kinds["clip"].estimates = {**kinds["clip"].estimates, "slope_pred": Estimate(np.nan)}
     for name, group in kinds.items():
         group.name, group.label = name, kind_name(name) or name
     return kinds, run_table([*kinds.values()], has_claims=False)
@@ -251,7 +251,7 @@ def test_a_line_leads_along_the_path_and_kinds_beside_it_are_hollow_below():
     assert names == ["softmax over the batch's classes", "SL", "CLIP", "mine"]
     for axes, key, steps in zip(figure.axes, ("odds_acc", "slope_pred"), (3, 2)):
         path, *points = axes.lines
-        values = [kinds[name].bias[key].value for name in ("batch", "sl", "clip")][:steps]
+        values = [kinds[name].estimates[key].value for name in ("batch", "sl", "clip")][:steps]
         np.testing.assert_allclose(np.transpose(path.get_data()), [*zip(values, range(steps))])
         hollow = [line.get_ydata()[0] for line in points if line.get_markerfacecolor() == "white"]
         assert hollow == [3]

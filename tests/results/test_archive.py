@@ -73,6 +73,7 @@ def test_archives_have_no_paths_of_the_machine_and_the_same_bytes_for_the_same_r
         for name in ("checkpoints/8/weights", "tensorboard/events.1.host", "lock", "eval/glyphs_test/features.npy"):
             (file := workdir / "seed_3/a" / name).parent.mkdir(parents=True, exist_ok=True)
             file.write_text(str(tmp_path))
+        (workdir / "forecasts.tsv").write_text("recipe\n")
         write_archive(workdir, tmp_path / machine / f"made{ARCHIVE}")
         archives.append((tmp_path / machine / f"made{ARCHIVE}").read_bytes())
     assert archives[0] == archives[1]
@@ -80,7 +81,8 @@ def test_archives_have_no_paths_of_the_machine_and_the_same_bytes_for_the_same_r
     files = {str(file.relative_to(unpacked)): file.read_bytes() for file in files_below(unpacked)}
     assert not any(str(tmp_path).encode() in content for content in files.values())
     assert {name.removeprefix("seed_3/a/") for name in files if not name.startswith(("seed_4", "seed_3/b"))} == {
-        *("study.json", "claims.json", "config.json", "class_frequency.tsv", "variant.json", "metrics.jsonl"),
+        *("study.json", "claims.json", "forecasts.tsv"),
+        *("config.json", "class_frequency.tsv", "variant.json", "metrics.jsonl"),
         *("sha256.json", "eval/glyphs_test/summary.jsonl", "eval/glyphs_test/latest.npz"),
     }
     assert shlex.split(read_study(unpacked).commands["a"]) == (
