@@ -78,7 +78,9 @@ def bias_of_all(groups: Sequence[RunGroup]) -> list[str]:
     order = sorted((group for group in order if math.isfinite(group.value("odds_acc"))), key=odds_of, reverse=True)
     words = ("most", "least") if len(order) > 2 else ("more", "less")
     ends = [*zip(words, (order[0], order[-1]))] if len(order) > 1 else []
-    return [f"The {word} biased by odds_acc is {label_of(group)}: {bias_of(group)}." for word, group in ends]
+    return [
+        f"The {word} biased by the estimate of odds_acc is {label_of(group)}: {bias_of(group)}." for word, group in ends
+    ]
 
 
 def bias_of(group: RunGroup) -> str:

@@ -142,13 +142,13 @@ def test_without_a_baseline_or_other_runs_the_answer_is_how_biased_the_runs_are(
 
 def test_the_most_and_the_least_biased_runs_are_named_and_those_at_chance_are_not():
     first, last = answered({"a_little": 0.2, "sl": 0.8, "less": 0.4}, baseline="")[0]
-    assert first.startswith("The most biased by odds_acc is SL: tail ")
-    assert last.startswith("The least biased by odds_acc is a little: tail ")
+    assert first.startswith("The most biased by the estimate of odds_acc is SL: tail ")
+    assert last.startswith("The least biased by the estimate of odds_acc is a little: tail ")
     runs = answered({"sl": 0.8, "a_little": 0.2})[1]
     by_chance = run_in_memory(np.ones((CLASSES, CLASSES), int), FREQUENCY, NAMES, GROUPS)
     higher, lower = bias_of_all([RunGroup(run.workdir.name, [[run]]) for run in (*runs.values(), by_chance)])
-    assert higher.startswith("The more biased by odds_acc is sl") and lower.startswith(
-        "The less biased by odds_acc is a little"
+    assert higher.startswith("The more biased by the estimate of odds_acc is sl") and lower.startswith(
+        "The less biased by the estimate of odds_acc is a little"
     )
 
 

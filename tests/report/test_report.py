@@ -316,7 +316,7 @@ def test_runs_are_a_table_and_so_are_the_verdicts_and_the_last_lines_say_where_t
     assert lines[-2:] == [f"Results:      {tmp_path}/report.md", f"To see them:  file://{tmp_path}/report.html"]
 
     report = read_report(tmp_path)[1]
-    assert lines[lines.index("By hand") + 2].startswith("The more biased by odds_acc is biased: tail ")
+    assert lines[lines.index("By hand") + 2].startswith("The more biased by the estimate of odds_acc is biased: tail ")
     start = next(number for number, line in enumerate(lines) if line.split()[:2] == ["top-1", "odds"])
     upper, lower, *runs = lines[start : start + 4]
     assert upper.split() == ["top-1", "odds", "slope", "slope"]  # for more there is no space

@@ -48,13 +48,13 @@ def main() -> None:
         recipes.append(Recipe(top1, bias["batch"], forecast - bias["batch"], bias["counts"] - bias["adjusted"]))
     rows = [HEADER]
     for upper, lower in zip((100, *LOWER_BOUNDS), LOWER_BOUNDS):
-        chosen = [recipe for recipe in recipes if lower <= recipe.top1 < upper]
-        batch, excess = ([getattr(recipe, field) for recipe in chosen] for field in ("batch", "excess"))
-        errors = np.abs([recipe.error for recipe in chosen])
+        group = [recipe for recipe in recipes if lower <= recipe.top1 < upper]
+        batch, excess = ([getattr(recipe, field) for recipe in group] for field in ("batch", "excess"))
+        errors = np.abs([recipe.error for recipe in group])
         rows.append(
             [
                 f"from {lower} %" if upper == 100 else f"{lower} to {upper} %",
-                str(len(chosen)),
+                str(len(group)),
                 f"{min(batch):.2f} to {max(batch):.2f}",
             ]
             + [
