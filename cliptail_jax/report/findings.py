@@ -66,7 +66,7 @@ def finding(rows: Sequence[ClaimRow]) -> Finding:
             ]
             verdicts.append((verdict, "; ".join(parts)))
     first = rows[0]
-    subject = next(iter(texts)) if len(texts) == 1 else first.claim.comparison.replace(" − ", " and ", 1)
+    subject = next(iter(texts)) if len(texts) == 1 else " and ".join(first.pair)
     return Finding(f"{first.study}: {subject}" if first.study else subject, first.pair, verdicts)
 
 

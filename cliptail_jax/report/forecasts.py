@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -105,7 +106,7 @@ def draw_forecasts(groups: Mapping[str, RunGroup], model: str, outcomes: Mapping
     `outcomes` are what training gave later, by the names of their forecasts, whose colours they have; forecasts are then dashed.
     """
     figure = Figure(figsize=(7, 4.6), layout="constrained")
-    axes, looks = figure.subplots(), styles([*groups])
+    axes, looks = figure.subplots(), looks_of(groups)
     for name, group in groups.items():
         forecast_look = {"linestyle": "--", "markerfacecolor": "none"} if outcomes else {}
         label = f"{name}, forecast" if outcomes else name + " (trained)" * (name == model)
@@ -119,10 +120,15 @@ def draw_forecasts(groups: Mapping[str, RunGroup], model: str, outcomes: Mapping
     return figure
 
 
+def looks_of(recipes: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """A style for each recipe: the first one of a kind, such as 'batch:64', has that of its kind in all figures."""
+    return styles({recipe: recipe.partition(":")[0] for recipe in recipes})
+
+
 def draw_priors(priors: Mapping[str, Float[np.ndarray, " class"]], frequency: Int[np.ndarray, " class"]) -> Figure:
     """ψ by class frequency, and the slope of a softmax over a batch's classes by the size of the batch."""
     figure = Figure(figsize=(9.6, 4.2), layout="constrained")
-    (priors_panel, batch_panel), looks, order = figure.subplots(1, 2), styles([*priors]), np.argsort(frequency)
+    (priors_panel, batch_panel), looks, order = figure.subplots(1, 2), looks_of(priors), np.argsort(frequency)
     for name, psi in priors.items():
         values = psi[order] - psi[order[0]]
         priors_panel.plot(frequency[order], values, **looks[name] | {"marker": ""}, label=name)

@@ -52,8 +52,8 @@ return even;
 def draw_by_frequency(plots: Plots, name: str, quantity: str) -> None:
     """A marker for each class and run, the means of groups of classes of similar frequency, and a line.
 
-    Accuracy is on an axis of log-odds, and its line is the regression of `odds_acc`, with a cross at f50; the line of
-    predictions goes through the means.
+    Accuracy is on an axis of log-odds, and its line is the regression of `odds_acc`, with a cross at f50 if that
+    is among the frequencies; the line of predictions goes through the means.
     """
     line = (
         "through these"
@@ -110,7 +110,8 @@ def draw_by_frequency(plots: Plots, name: str, quantity: str) -> None:
             at_one, per_decade = kind.odds_line
             half = 10 ** (-at_one / per_decade)
             look = dict(size=16, line_width=3, line_color=kind.look.colour, marker="cross")
-            lines.append(draw(plot, Scatter, dict(x=[half], y=[0]), **look))
+            if line[0][0] <= half <= line[0][-1]:
+                lines.append(draw(plot, Scatter, dict(x=[half], y=[0]), **look))
         for renderer in lines:
             renderer.level = "overlay"  # above the markers of all kinds
         plots.note_kind(kind, *lines)

@@ -22,7 +22,7 @@ def draw_odds(
 ) -> None:
     """Draw the mean accuracy of `PLOTTED_GROUPS` groups of classes, the regression line, and a mark where it is at 50 %.
 
-    The mark is left out more than a decade beyond all frequencies.
+    The mark is left out beyond the frequencies.
 
     Args:
         accuracy: in 0..1; nan for classes without test examples.
@@ -37,7 +37,7 @@ def draw_odds(
     x, y = odds_curve(frequency, line)
     axes.plot(x, y, **look | {"marker": ""})
     log_half = -at_one / per_decade if per_decade > 0 else np.nan  # a small slope puts f50 itself beyond all numbers
-    if np.log10(x[0]) - 1 <= log_half <= np.log10(x[-1]) + 1:
+    if np.log10(x[0]) <= log_half <= np.log10(x[-1]):
         axes.plot(10**log_half, 0, "|", color=look["color"], markersize=16, markeredgewidth=2)
 
 

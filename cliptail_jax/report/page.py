@@ -44,6 +44,7 @@ PAGE = "report.html"
 ALL_RUNS = ("*",)
 IMAGES_PER_CLASS = 4  # by default
 MAX_OPEN_CLAIMS = 15  # more are folded
+MAX_OPEN_FINDINGS = 12
 MAX_FIELDS = 8  # in which configs differ, in the first sentence
 FOLDER = Path(__file__).parent
 HEADINGS = {
@@ -228,6 +229,7 @@ def render(
         max_kinds=pairs.MAX_KINDS,
         svg_width=forest.WIDTH,
         max_open_claims=MAX_OPEN_CLAIMS,
+        max_open_findings=MAX_OPEN_FINDINGS,
         verdicts=forest.VERDICTS,
         kinds={kind.name: kind for kind in comparison.kinds},
         tables={name: shown_in("page", table) for name, table in tables.items()},

@@ -41,7 +41,7 @@ def no_scale_text(name: str, are_probabilities: bool, confidence: float, accurac
 def recipe_text(recipe: str, tau: float, is_far: bool) -> str:
     """The τ that removes the log-prior of a recipe; `is_far` is whether the best τ is far from it."""
     end = ", far from the best one: is this the recipe, and are these the logits of its softmax?" if is_far else "."
-    return f"By its log-prior, {recipe} needs τ = {tau:.2f}{end}"
+    return f"τ = {tau:.2f} removes the log-prior of {recipe}{end}"
 
 
 def adjustment_advice(

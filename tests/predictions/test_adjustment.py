@@ -115,7 +115,10 @@ def test_the_log_prior_of_a_recipe_is_subtracted_without_a_choice():
         measured = measure(LABELS, LOGITS, FREQUENCY, trained_with=recipe)
         assert measured.without_prior.top1 == measured.adjusted.by_tau[tau]["top1"]
         assert measured.without_prior.odds_acc == pytest.approx(measured.adjusted.by_tau[tau]["odds_acc"])
-        assert measured.adjusted.recipe_tau == pytest.approx(tau) and f"needs τ = {tau:.2f}" in measured.advice
+        assert (
+            measured.adjusted.recipe_tau == pytest.approx(tau)
+            and f"τ = {tau:.2f} removes the log-prior of " in measured.advice
+        )
     assert measure(LABELS, LOGITS, FREQUENCY).without_prior is None
     assert measure(LABELS, LOGITS, FREQUENCY, trained_with="counts").without_prior is None
     with pytest.raises(UserError, match="has no logits, from which to subtract the log-prior of sl"):
@@ -171,7 +174,7 @@ def test_logits_of_another_scale_than_that_of_a_softmax_are_noticed(scale, advic
 
 def test_a_best_tau_far_from_that_of_the_recipe_is_noticed():
     labels, logits, frequency = classifier(1.0)
-    hint = "By its log-prior, counts needs τ = 0.00, far from the best one: is this the recipe"
+    hint = "τ = 0.00 removes the log-prior of counts, far from the best one: is this the recipe"
     assert hint in measure(labels, logits, frequency, trained_with="counts").advice
     assert "far from" not in measure(labels, logits, frequency, trained_with="counts", tau=0.9).advice
     equal = measure(labels, logits, np.full_like(frequency, 10), trained_with="sl")

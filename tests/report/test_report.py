@@ -261,12 +261,12 @@ def test_a_line_leads_along_the_path_and_kinds_beside_it_are_hollow_below():
     assert not any(line.get_markerfacecolor() == "white" for axes in without_path.axes for line in axes.lines)
 
 
-def test_pictures_leave_out_an_f50_beyond_all_numbers_and_name_kinds():
+def test_pictures_leave_out_an_f50_beyond_the_frequencies_and_name_kinds():
     kinds, _ = a_table()
     kinds["clip"].odds_line = (-5.0, 1e-3)
     runs = draw_runs(kinds, "By hand")
     marks = [line for axes in runs.axes for line in axes.lines if line.get_marker() == "|"]
-    assert len(marks) == 3
+    assert len(marks) == 2
     assert [text.get_text() for text in runs.legends[0].texts] == [group.label for group in kinds.values()]
 
 
