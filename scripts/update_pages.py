@@ -72,7 +72,7 @@ COMPARED = {
     "effect": {"top1 odds_acc": "top-1 %, bias"},
     "ends": {"head tail odds_acc": "head, tail, bias"},
     "odds": {"top1": "top-1 %", "odds_acc": "odds_acc [95 %]"},
-    "groups": {"top1": "top-1 %", "head": "head", "tail": "tail", "odds_acc": "odds_acc [95 %]"},
+    "groups": {"odds_acc": "odds_acc [95 %]", "top1": "top-1 %", "head": "head", "tail": "tail"},
 }
 TABLE = re.compile(r"(<!-- table: ([^\n]+) -->\n).*?<!-- end -->", re.DOTALL)
 NUMBERS = re.compile(

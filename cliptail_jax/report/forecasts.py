@@ -139,7 +139,9 @@ def draw_priors(priors: Mapping[str, Float[np.ndarray, " class"]], frequency: In
     batch_panel.annotate(
         "SL", (BATCHES[0], SL_PER_DECADE), xytext=(0, -2), textcoords="offset points", va="top", fontsize=9
     )
-    batch_panel.set(xscale="log", xlabel="images in a batch, whose classes count once", ylabel="slope per decade")
+    batch_panel.set(
+        xscale="log", xlabel="images in a batch, whose classes count once", ylabel="slope of the log-prior per decade"
+    )
     for axes in (priors_panel, batch_panel):
         add_grid(axes)
     figure.suptitle(
