@@ -22,7 +22,7 @@ from configs.study.robustness import CELLS, CENTRE
 
 FREQUENCY = Path(__file__).parents[1] / "results/forecasts/glyphs_16_adjusted_counts.tsv"
 LOWER_BOUNDS = (60, 40, 5)  # of the top-1 of adjusted logits; below, runs are near chance
-HEADER = ["top-1 of adjusted logits", "recipes", "bias of batch", "error of the forecast of batch", "counts − adjusted"]
+HEADER = ["top-1 of adjusted logits", "recipes", "bias of batch", "error of the interpolation", "counts − adjusted"]
 
 
 class Recipe(NamedTuple):
