@@ -100,7 +100,7 @@ def test_the_first_state_is_the_same_on_any_devices(make_config, plain):
 
 def test_groups_over_devices_compute_what_they_do_on_one(grouped, grouped_config):
     """A device has 4 examples; parameters are sharded."""
-    assert_close(train(grouped_config, devices=8, fsdp=4), grouped)
+    assert_close(train(grouped_config, devices=8, fsdp=4), grouped, rtol=1e-4)  # some processors round by 4e-5
 
 
 def test_an_update_that_devices_share_computes_what_each_would(make_config, plain, monkeypatch):
