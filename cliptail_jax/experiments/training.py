@@ -6,7 +6,7 @@
     sets=A+B                         the sets to evaluate on instead: short names, or NAME:SPLIT
     data_dir=DIR                     where it is prepared; by default $TFDS_DATA_DIR or ~/tensorflow_datasets
     recipe=small, recipe=paper       a small network, which trains in minutes on a CPU, or the paper's; by default, small for
-                                     images of up to 64 pixels
+                                     images of up to 64 pixels, or a size of up to 64
     size=N                           the side of the images in pixels; by default 32, or that of the small images, or 224
     classes=LIST                     only the classes of a built-in class list or file, such as imagenet100
     threshold=S                      only records whose caption has this similarity to the class's definition (LAIONet)
@@ -26,7 +26,7 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.config.training import DISTINCT, SHUFFLED
 from cliptail_jax.experiments.arguments import Arguments, choice, number, read_only, real
-from cliptail_jax.experiments.own_data import find_preset
+from cliptail_jax.experiments.own_data import MAX_SMALL_SIDE, find_preset
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.objectives import base_config
 
@@ -68,13 +68,14 @@ def start(args: Arguments, retrieves: bool = False) -> tuple[ConfigDict, bool]:
     name, config = args["data"], base_config()
     config.data.data_dir = args.get("data_dir", "")
     preset = find_preset(name, config.data.data_dir, retrieves)
-    is_small = choice({"recipe": SMALL if preset.small else PAPER} | args, "recipe", (SMALL, PAPER)) == SMALL
+    size = number(args, "size", 0)
+    default = SMALL if preset.small or 0 < size <= MAX_SMALL_SIDE else PAPER
+    is_small = choice({"recipe": default} | args, "recipe", (SMALL, PAPER)) == SMALL
     config.eval.sets = preset.evaluation_sets
     if sets := args.get("sets"):
         config.eval.sets = tuple(sets.split("+"))
     config.data.update(preset.fields)
     if "size" in args:
-        size = number(args, "size", 0)
         config.data.update(dict(image_size=size, eval_resize=size))
     config.data.min_similarity = real(args, "threshold", config.data.min_similarity)
     config.data.n = number(args, "n", 0)

@@ -115,7 +115,7 @@ def forecasts_from(
     size, labels = len(replicates[0]), replicates[0][0].labels
     groups = {recipe: RunGroup(recipe, members, size) for recipe, members in runs.items()}
     if note := groups[name].chance_note():
-        raise UserError(f"{name} is at chance, so its logits show no class: {note}")
+        raise UserError(f"{name} is not measurably above chance: {note}")
     return {recipe: Forecast(priors[recipe], Measured(group, labels)) for recipe, group in groups.items()}
 
 

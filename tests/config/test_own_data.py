@@ -37,6 +37,8 @@ SMALL = "recipe=small,batch_size=2,epochs=6"
     [
         ("data=image_folder/small", 24, True),
         ("data=image_folder/large", 224, False),
+        ("data=image_folder/large,size=64", 64, True),
+        ("data=image_folder/large,size=160", 160, False),
         ("data=image_folder/large,recipe=small", 32, True),
         ("data=image_folder/large,recipe=small,size=72", 72, True),
         ("data=image_folder/small,recipe=paper", 224, False),

@@ -64,7 +64,10 @@ ERRORS = {
     "adjusted:inf": ("the recipe 'adjusted:inf' is wrong: write adjusted:TAU", {}),
     "sl:1": ("write sl, without parameters", {}),
     "weights:1": ("the recipe 'weights:1' is wrong", {}),
-    "chance": ("is at chance", {"logits": np.random.default_rng(1).normal(size=(320, 8)), "trained_with": "counts"}),
+    "chance": (
+        "is not measurably above chance",
+        {"logits": np.random.default_rng(1).normal(size=(320, 8)), "trained_with": "counts"},
+    ),
     "no logits": ("has predictions and no logits", {"logits": np.zeros(320, int), "trained_with": "counts"}),
 }
 

@@ -29,6 +29,7 @@ from matplotlib.figure import Figure
 
 from cliptail_jax.config.training import BY_FREQUENCY, UNIFORM
 from cliptail_jax.curation.noise import right_and_wrong
+from cliptail_jax.datasets.build import draw_missing
 from cliptail_jax.host.errors import UserError, command_line
 from cliptail_jax.metrics.bootstrap import percentiles
 from cliptail_jax.metrics.odds import TICKS, log_odds
@@ -55,6 +56,7 @@ class Cells(NamedTuple):
 
 
 def cells_of(run: Run) -> Cells:
+    draw_missing([run.config["data"]["name"]], run.config["data"]["data_dir"])
     variant = training_variant(run)
     is_sl = run.config["objective"] == "supervised"
     labels = variant.training_view.labels if is_sl else variant.captions.classes
