@@ -56,7 +56,7 @@ class Cells(NamedTuple):
 
 
 def cells_of(run: Run) -> Cells:
-    draw_missing([run.config["data"]["name"]], run.config["data"]["data_dir"])
+    draw_missing([run.config["data.name"]], run.config["data.data_dir"])
     variant = training_variant(run)
     is_sl = run.config["objective"] == "supervised"
     labels = variant.training_view.labels if is_sl else variant.captions.classes
