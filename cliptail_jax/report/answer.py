@@ -73,7 +73,8 @@ def next_step(study: Study, groups: Mapping[str, RunGroup]) -> list[str]:
 def bias_of_all(groups: Sequence[RunGroup]) -> list[str]:
     """A sentence on the only group, or on the most and the least biased one above chance, by odds_acc."""
     if len(groups) < 2:
-        return [f"{capitalized(text)}." for group in groups if (text := bias_of(group))]
+        at_chance = [f"At chance: {note}." for group in groups if (note := group.chance_note())]
+        return at_chance or [f"{capitalized(text)}." for group in groups if (text := bias_of(group))]
     order = [group for group in groups if bias_of(group) and not group.chance_note()]
     order = sorted((group for group in order if math.isfinite(group.value("odds_acc"))), key=odds_of, reverse=True)
     words = ("most", "least") if len(order) > 2 else ("more", "less")

@@ -150,6 +150,8 @@ def test_the_most_and_the_least_biased_runs_are_named_and_those_at_chance_are_no
     assert higher.startswith("The more biased by the estimate of odds_acc is sl") and lower.startswith(
         "The less biased by the estimate of odds_acc is a little"
     )
+    (only,) = bias_of_all([RunGroup("chance", [[by_chance]])])
+    assert only.startswith("At chance: the interval of its top-1, ")
 
 
 def test_a_claim_on_runs_of_two_differences_is_confounded_and_many_pairs_are_shortened(trains, tmp_path):
