@@ -16,6 +16,8 @@ from cliptail_jax.claims.borrowed import borrow_variances
 from cliptail_jax.claims.judge import evaluate_study
 from cliptail_jax.claims.verdicts import ClaimResult
 from cliptail_jax.config.fields import plain
+from cliptail_jax.datasets.build import needs_no_raw_data
+from cliptail_jax.datasets.folder import require_prepared
 from cliptail_jax.experiments.kinds import labels_of
 from cliptail_jax.host.errors import Failures, UserError, did_you_mean
 from cliptail_jax.host.files import read_json
@@ -35,7 +37,7 @@ from cliptail_jax.results.study import FILE as STUDY
 from cliptail_jax.results.study import Runs, Study, read_study
 from cliptail_jax.runs.console import last_lines
 from cliptail_jax.runs.directory import difference_to, is_finished
-from cliptail_jax.runs.files import read_config
+from cliptail_jax.runs.files import last_step, read_config
 from cliptail_jax.runs.on_dask import run_on_dask
 from cliptail_jax.runs.provenance import command, without_flags
 from cliptail_jax.study import stated_claims
@@ -92,6 +94,7 @@ def run_study(
     """
     if budget and not config.seeds:
         raise UserError("--budget chooses how many seeds fit: this study's config has no seeds")
+    check_data({name: run for name, run in config.queue.items() if last_step(workdir / name) is None})
     with leave_chips(places):
         opened_study = open_study(config, workdir, overwrite)
         failures: Failures = {}
@@ -99,6 +102,21 @@ def run_study(
         for part in in_budget(config.replicates, workdir, budget, len(places)) if budget else [config.queue]:
             train_runs(part, workdir, overwrite, places, failures, opened_study.page.after_run, config.queue)
         report_study(opened_study, failures, places)
+
+
+def check_data(queue: RunConfigs) -> None:
+    """Raise UserError if all runs train on data sets that must be prepared first, as each of them would."""
+    errors = []
+    for name, data_dir in dict.fromkeys((run.data.name, run.data.data_dir) for run in queue.values()):
+        if needs_no_raw_data(name):
+            return
+        try:
+            require_prepared(name, data_dir)
+            return
+        except UserError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
 
 
 def train_parts(

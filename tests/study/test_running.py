@@ -44,6 +44,16 @@ def test_a_failed_run_is_reported_and_the_others_go_on(trains, tmp_path, capsys)
     assert f"broken failed: {reason}" in output and "there is no trained run of broken" in output
 
 
+def test_a_data_set_that_all_runs_lack_is_one_error_before_the_first_run(trains, tmp_path):
+    _, run_names = trains
+    config = make_study("a", "b")
+    for run in config.runs.values():
+        run.data.update(dict(name="cifar100", data_dir=str(tmp_path / "none")))
+    with pytest.raises(UserError, match="data set 'cifar100' is not prepared below "):
+        run_study(config, tmp_path / "study")
+    assert run_names == [] and not (tmp_path / "study/report.md").exists()
+
+
 def test_a_finished_run_is_evaluated_again_with_other_options(trains, tmp_path, monkeypatch):
     slopes, run_names = trains
     slopes["one"] = 0.5
