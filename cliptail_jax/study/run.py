@@ -94,7 +94,7 @@ def run_study(
     """
     if budget and not config.seeds:
         raise UserError("--budget chooses how many seeds fit: this study's config has no seeds")
-    check_data({name: run for name, run in config.queue.items() if last_step(workdir / name) is None})
+    check_data(config.queue, workdir)
     with leave_chips(places):
         opened_study = open_study(config, workdir, overwrite)
         failures: Failures = {}
@@ -104,10 +104,11 @@ def run_study(
         report_study(opened_study, failures, places)
 
 
-def check_data(queue: RunConfigs) -> None:
-    """Raise UserError if all runs train on data sets that must be prepared first, as each of them would."""
+def check_data(queue: RunConfigs, workdir: Path) -> None:
+    """Raise UserError if all unfinished runs train on data sets that must be prepared first, as each of them would."""
+    unfinished_runs = [run for name, run in queue.items() if last_step(workdir / name) is None]
     errors = []
-    for name, data_dir in dict.fromkeys((run.data.name, run.data.data_dir) for run in queue.values()):
+    for name, data_dir in dict.fromkeys((run.data.name, run.data.data_dir) for run in unfinished_runs):
         if needs_no_raw_data(name):
             return
         try:
@@ -129,9 +130,9 @@ def train_parts(
     """
     queue, failures = opened_study.config.queue, {}
     run_names = matching(names, queue)
-    train_runs(
-        {name: queue[name] for name in run_names}, opened_study.workdir, overwrite, places, failures, queue=queue
-    )
+    part = {name: queue[name] for name in run_names}
+    check_data(part, opened_study.workdir)
+    train_runs(part, opened_study.workdir, overwrite, places, failures, queue=queue)
     if len(run_names) == 1 and failures:  # a launcher may show only the last line
         raise UserError(*failures.values())
     raise_failures(failures, run_names)

@@ -17,7 +17,7 @@ from cliptail_jax.results.claims import Claim
 from cliptail_jax.results.study import read_study, write_study
 from cliptail_jax.study.configuration import StudyConfig
 from cliptail_jax.study.places import Place, leave_chips
-from cliptail_jax.study.run import OpenedStudy, in_budget, open_study, report_study
+from cliptail_jax.study.run import OpenedStudy, check_data, in_budget, open_study, report_study
 from cliptail_jax.study.study_page import StudyPage
 from cliptail_jax.study.training import train_runs
 
@@ -105,6 +105,7 @@ def run_until_decided(
     are those of `cliptail_jax.study.run.run_study`.
     """
     max_pairs = len(config.replicates)
+    check_data(config.queue, workdir)
     with leave_chips(places):
         opened_study = open_study(config, workdir, overwrite, max_pairs)
         begun_pairs = max(count_begun(workdir, config.seed), 1)

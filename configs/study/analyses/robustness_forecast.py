@@ -26,7 +26,7 @@ HEADER = ["top-1 of adjusted logits", "recipes", "bias of batch", "error of the 
 
 
 class Recipe(NamedTuple):
-    """A recipe's top-1 of adjusted logits, the bias of `batch`, the error of its forecast, and `counts` − adjusted logits."""
+    """A recipe's top-1 of adjusted logits, the bias of `batch`, the error of its interpolation, and `counts` − adjusted logits."""
 
     top1: float
     batch: float
@@ -56,8 +56,6 @@ def main() -> None:
                 f"from {lower} %" if upper == 100 else f"{lower} to {upper} %",
                 str(len(group)),
                 f"{min(batch):.2f} to {max(batch):.2f}",
-            ]
-            + [
                 f"{errors.mean():.2f} (at most {errors.max():.2f})",
                 f"{np.mean(excess):.2f} ± {np.std(excess, ddof=1):.2f}",
             ]
