@@ -34,7 +34,6 @@ def bias_of(name: str, title: str, path: Sequence[str] = ()) -> Callable[[], Fig
 
 PICTURES: Mapping[str, Callable[[], Figure]] = {
     "mechanism": bias_of("mechanism_glyphs_16", "From SL to CLIP on long-tailed glyphs of 16 pixels", mechanism.PATH),
-    "mechanism_cifar100": bias_of("mechanism_cifar100", "From SL to CLIP on CIFAR-100-LT", mechanism.PATH),
     "natural_runs": bias_of("natural", "A natural long tail: icons"),
     "noise": bias_of("noise_glyphs_16", "Wrong captions and labels on long-tailed glyphs of 16 pixels"),
     "doses": bias_of("doses", "CLIP's batches and captions by dose, on long-tailed glyphs of 16 pixels"),

@@ -7,13 +7,13 @@ numbers in NAME.json, and writes the tables of all pages from these. With --arch
 archives, as after a change of a statistic. A table is between two comments. The first one defines it:
 
     <!-- table: groups quickstart -->                      the runs of a study: accuracy, also of head and tail, log-odds per decade
-    <!-- table: odds mechanism mechanism_cifar100 -->      the same runs in several studies: accuracy, log-odds per decade
-    <!-- table: bias mechanism mechanism_cifar100 -->      ... log-odds per decade alone
+    <!-- table: odds forecast_glyphs_16 natural -->        the same runs in several studies: accuracy, log-odds per decade
+    <!-- table: bias forecast_glyphs_16 natural -->        ... log-odds per decade alone
     <!-- table: effect remedies_glyphs_lt remedies_icons -->      ... accuracy and log-odds per decade in one column
     <!-- table: ends remedies_glyphs_lt remedies_icons --> ... head, tail and log-odds per decade in one column
-    <!-- table: odds mechanism: sl_adamw clip -->          ... or some of them
-    <!-- table: differences mechanism doses -->            the differences that the claims of one or several studies are on
-    <!-- table: differences mechanism: odds_acc head -->   ... of some statistics, or with some keys
+    <!-- table: odds mechanism_glyphs_16: sl clip -->      ... or some of them
+    <!-- table: differences mechanism_glyphs_16 doses -->    the differences that the claims of one or several studies are on
+    <!-- table: differences doses: odds_acc head -->       ... of some statistics, or with some keys
     <!-- table: repeated robustness -->                    the claims that a study tests under several recipes
     <!-- table: forecasts quickstart -->                   a study's forecasts beside what training gave
     <!-- table: printed roundings -->                      what an analysis printed to results/roundings.md

@@ -26,7 +26,7 @@ class KindOfRuns(NamedTuple):
 KINDS = {
     "sl": KindOfRuns("SL", 0),
     "sl_linear": KindOfRuns("SL, linear head", 12),
-    "sl_adamw": KindOfRuns("SL, CLIP's optimizer", 9),
+    "sl_sgd": KindOfRuns("SL, SGD", 9),
     "sl_best": KindOfRuns("SL, its best learning rate", 24),
     "sl_sampled": KindOfRuns("SL, sampled vocabulary", 5),
     "batch": KindOfRuns("softmax over the batch's classes", 2),
@@ -36,7 +36,6 @@ KINDS = {
     "balanced": KindOfRuns("balanced sampling", 8),
     "bag_of_words": KindOfRuns("words as labels", 6),
     "clip": KindOfRuns("CLIP", 1),
-    "clip_names": KindOfRuns("CLIP on class names", 1),
     "clip_captions": KindOfRuns("CLIP on captions", 7),
     "clip_distinct": KindOfRuns("CLIP, batches of distinct classes", 10),
     "sigmoid": KindOfRuns("CLIP, sigmoid loss", 16),
@@ -50,6 +49,8 @@ FORMER_NAMES = {
     "counted_classes": "counts",
     "adjusted_logits": "adjusted",
     "balanced_sampling": "balanced",
+    "clip_names": "clip",
+    "sl_adamw": "sl",
 }
 # The numbers of looks, by the names of runs and by display names.
 LOOKS = {key: kind.look for run, kind in KINDS.items() if kind.look is not None for key in (run, kind.name)}

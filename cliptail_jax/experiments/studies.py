@@ -7,6 +7,7 @@ from typing import Any
 from ml_collections import ConfigDict, FieldReference
 
 from cliptail_jax.config.files import load_config
+from cliptail_jax.experiments.remedies import with_remedy
 from cliptail_jax.host.errors import UserError, renaming_error
 from cliptail_jax.metrics.measures import MEASURES
 
@@ -106,15 +107,12 @@ def adamw(preset: str, learning_rate: float) -> ConfigDict:
 
 def from_sl_to_clip(preset: str, learning_rate: float) -> dict[str, ConfigDict]:
     """SL, the two steps from its softmax to CLIP's, adjusted logits, and CLIP on class names, all with CLIP's optimizer."""
-    data = f"data={preset}"
+    sl = load_config(f"sup:data={preset}")
     runs = {
-        "sl": load_config(f"sup:{data}"),
-        "batch": load_config(f"sup:{data},vocabulary=1"),
-        "counts": load_config(f"sup:{data},vocabulary=1"),
-        "adjusted": load_config(f"sup:{data},logit_adjustment=1"),
-        "clip": load_config(f"clip:{data}"),
+        "sl": sl,
+        **{remedy: with_remedy(sl, remedy) for remedy in ("batch", "counts", "adjusted")},
+        "clip": load_config(f"clip:data={preset}"),
     }
-    runs["counts"].loss.count_in_batch = True
     runs["clip"].model.text.context_length = 8  # enough for names, and fast
     for config in runs.values():
         config.optimizer = adamw(preset, learning_rate)

@@ -25,6 +25,7 @@ from ml_collections import ConfigDict, FieldReference
 
 from cliptail_jax.config.files import load_config
 from cliptail_jax.experiments import arguments, studies
+from cliptail_jax.experiments.remedies import with_remedy
 
 IMAGES, BATCH_SIZE, EPOCHS = 100_000, 1024, 64
 NAMES = {"sl": "SL", "counts": "SL, weighted by count", "clip": "CLIP on class names"}
@@ -66,6 +67,4 @@ def run_of(kind: str, args: str) -> ConfigDict:
     config.data.drop_last = True
     if kind == "clip":
         config.model.text.context_length = 16
-    if kind == "counts":
-        config.vocabulary.size, config.loss.count_in_batch = 1, True
-    return config
+    return with_remedy(config, "counts") if kind == "counts" else config

@@ -9,7 +9,7 @@ On two CPU cores, four mirrored pairs on long-tailed glyphs take 2 hours; two pa
 epochs instead of 7 take one hour; two pairs on CIFAR-100-LT take 2 to 4 hours (DIR as in configs/study/cifar100_lt.py). The
 results on CIFAR-100-LT are compared with those on glyphs in configs/study/results, or in
 `--config.glyphs=runs/mechanism/report.json`. All runs of a study have the same images, epochs and batch size. Except
-for `sl_linear`, `sl` and `sl_best`, they have the same optimizer: AdamW with the learning rate that is best for CLIP's
+for `sl_linear`, `sl_sgd` and `sl_best`, they have the same optimizer: AdamW with the learning rate that is best for CLIP's
 accuracy. With AdamW, SL is more accurate at the larger learning rate of `sl_best`. configs/study/mechanism.md describes the
 results and what you may conclude.
 
@@ -25,6 +25,7 @@ from ml_collections import ConfigDict, FieldReference
 
 from cliptail_jax.config.files import load_config
 from cliptail_jax.experiments import arguments, studies
+from cliptail_jax.experiments.remedies import with_remedy
 
 # By data source: captions, and the number of runs of each kind.
 DATA = {
@@ -34,13 +35,13 @@ DATA = {
 }
 NAMES = {"clip": "CLIP on class names"}
 SL_LEARNING_RATE = 1e-2  # for `sl_best`
-PATH = ("sl_linear", "sl", "sl_adamw", "batch", "counts", "names", "clip", "clip_captions")
+PATH = ("sl_linear", "sl_sgd", "sl", "batch", "counts", "names", "clip", "clip_captions")
 # The claim, the run with the higher and the run with the lower value of each slope.
 CLAIMS = {
     # The steps of the path
-    "cosine": ("A linear head leaves SL more biased than a cosine head", "sl_linear", "sl"),
-    "adamw": ("SGD leaves SL more biased than AdamW", "sl", "sl_adamw"),
-    "batch": ("A softmax over all classes leaves SL more biased than over those of the batch", "sl_adamw", "batch"),
+    "cosine": ("A linear head leaves SL more biased than a cosine head", "sl_linear", "sl_sgd"),
+    "adamw": ("SGD leaves SL more biased than AdamW", "sl_sgd", "sl"),
+    "batch": ("A softmax over all classes leaves SL more biased than over those of the batch", "sl", "batch"),
     "counts": studies.STEP_CLAIMS["counts"],
     "names": ("A class embedding of its own leaves more bias than a text tower's of the class name", "counts", "names"),
     "both": ("One direction leaves CLIP more biased than both", "names", "clip"),
@@ -54,9 +55,9 @@ CLAIMS = {
         "clip",
         "clip_distinct",
     ),
-    "adjusted": ("SL is more biased than with adjusted logits", "sl_adamw", "adjusted"),
-    "ldam": ("SL is more biased than with LDAM and deferred weights", "sl_adamw", "ldam"),
-    "balanced": ("SL is more biased than with balanced sampling", "sl_adamw", "balanced"),
+    "adjusted": ("SL is more biased than with adjusted logits", "sl", "adjusted"),
+    "ldam": ("SL is more biased than with LDAM and deferred weights", "sl", "ldam"),
+    "balanced": ("SL is more biased than with balanced sampling", "sl", "balanced"),
     "best": ("With its own best learning rate, SL is more biased than CLIP", "sl_best", "clip"),
     "remedy": ("Adjusted logits leave SL more biased than CLIP", "adjusted", "clip"),
 }
@@ -72,7 +73,7 @@ def get_config(arg: str = ""):
     data = arguments.choice(args, "data", tuple(DATA))
     source, claims, fields = studies.LONG_TAILED[data] | DATA[data], stated_claims(), {}
     if data == "cifar100":
-        fields["glyphs"] = FieldReference("mechanism")  # the results of the study on glyphs
+        fields["glyphs"] = FieldReference("mechanism_glyphs_16")  # the results of the study on glyphs
         claims |= claims_across(fields["glyphs"])
     title = f"From SL to CLIP on long-tailed {source['name']}"
     return studies.equal_training(
@@ -100,12 +101,13 @@ def claims_across(glyphs: FieldReference) -> dict[str, studies.ClaimFields]:
 
 
 def runs_on(source: Mapping) -> dict[str, ConfigDict]:
-    preset, reweight_epoch = f"data={source['preset']}", source["epochs"] * 2 // 3
+    preset = f"data={source['preset']}"
     shared_runs = studies.from_sl_to_clip(source["preset"], source["learning_rate"])
+    shared_runs["sl"].total_epochs = source["epochs"]  # LDAM's weights begin after two thirds
     runs = {
         "sl_linear": load_config(f"sup:{preset}"),
-        "sl": load_config(f"sup:{preset}"),
-        "sl_adamw": shared_runs["sl"],
+        "sl_sgd": load_config(f"sup:{preset}"),
+        "sl": shared_runs["sl"],
         "batch": shared_runs["batch"],
         "counts": shared_runs["counts"],
         "names": load_config(f"clip:{preset}"),
@@ -115,15 +117,14 @@ def runs_on(source: Mapping) -> dict[str, ConfigDict]:
         "bag_of_words": load_config(f"clip:{preset},loss=words"),
         "clip_distinct": load_config(f"clip:{preset},batch_composition=distinct"),
         "adjusted": shared_runs["adjusted"],
-        "ldam": load_config(f"sup:{preset},margin=0.3,class_weights=0.9999,reweight_from={reweight_epoch}"),
+        "ldam": with_remedy(shared_runs["sl"], "ldam"),
         "sl_best": load_config(f"sup:{preset}"),
-        "balanced": load_config(f"sup:{preset}"),
+        "balanced": with_remedy(shared_runs["sl"], "balanced"),
     }
     runs["sl_linear"].head.kind = "linear"
-    runs["balanced"].data.balanced_sampling = True
     runs["names"].contrastive.text_to_image = False
     for name, config in runs.items():
-        if name not in ("sl_linear", "sl"):
+        if name not in ("sl_linear", "sl_sgd"):
             config.optimizer = studies.adamw(source["preset"], source["learning_rate"])
         if name == "sl_best":
             config.optimizer.learning_rate = SL_LEARNING_RATE

@@ -6,8 +6,8 @@
     python configs/study/analyses/composition.py --workdir=runs/natural --output=runs/composition.png
 
 DIR contains the icons (cliptail_jax/datasets/README.md). All runs of a part have the same images per step, steps and
-optimizer. SL trains on the 45,842 records with a class, `clip_names` on the same records and their class names, and
-`clip` on the same records and their captions. Runs named `all` train on all 103,934 pairs.
+optimizer. SL trains on the 45,842 records with a class, `clip` on the same records and their class names, and
+`clip_captions` on the same records and their captions. Runs named `all` train on all 103,934 pairs.
 
 **losses** (two seeds): which loss makes CLIP robust under natural frequencies? configs/study/mechanism.py asks the same
 of imposed frequencies. CLIP on captions is also evaluated by retrieval. composition.py asks whether a caption of two
@@ -28,6 +28,7 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.config.files import load_config
 from cliptail_jax.experiments import arguments, studies
+from cliptail_jax.experiments.remedies import with_remedy
 
 BATCH_SIZE, STEPS = 256, 900
 LEARNING_RATE = 2e-3
@@ -36,7 +37,7 @@ ORDERS = {"natural": ("natural", False), "random": ("random", False), "reversed"
 CAPTIONS = "icons:test@name"  # retrieval
 
 NAMES = {
-    "clip": "CLIP on captions",
+    "clip": "CLIP on class names",
     "clip_all": "CLIP on all pairs",
     "sigmoid_all": "CLIP on all pairs, sigmoid loss",
     "words_all": "words as labels, all pairs",
@@ -48,7 +49,12 @@ NAMES = {
     "unseen": "CLIP, 24 classes that no caption names",
     "unseen_words": "CLIP, 24 classes whose words no caption has",
 }
-IN_ORDER = {"sl": "SL", "counts": "SL, weighted by count", "clip": "CLIP on captions", "clip_all": "CLIP on all pairs"}
+IN_ORDER = {
+    "sl": "SL",
+    "counts": "SL, weighted by count",
+    "clip_captions": "CLIP on captions",
+    "clip_all": "CLIP on all pairs",
+}
 NAMES |= {f"{kind}_{order}": f"{name}, {order} order" for kind, name in IN_ORDER.items() for order in ORDERS}
 
 # Names of two words, which also occur in other names.
@@ -60,10 +66,10 @@ ZERO_SHOT = (
 BIAS = ("odds_acc", "slope_pred")
 # The claim, the run with the higher and the run with the lower value of each measure of bias.
 LOSSES = {
-    "clip": ("SL is more biased than CLIP on captions of the same records", "sl", "clip"),
+    "clip": ("SL is more biased than CLIP on captions of the same records", "sl", "clip_captions"),
     **{key: studies.STEP_CLAIMS[key] for key in ("batch", "counts")},
-    "captions": ("Class names leave CLIP more biased than captions of the same records", "clip_names", "clip"),
-    "all": ("Pairs with a class leave CLIP more biased than all pairs", "clip", "clip_all"),
+    "captions": ("Class names leave CLIP more biased than captions of the same records", "clip", "clip_captions"),
+    "all": ("Pairs with a class leave CLIP more biased than all pairs", "clip_captions", "clip_all"),
     "words_all": ("Words as labels, without contrast, leave more bias than CLIP", "words_all", "clip_all"),
     "adjusted": studies.STEP_CLAIMS["adjusted"],
 }
@@ -71,18 +77,18 @@ EQUAL = {
     "counts_equal": (
         "With counted classes of the batch, SL is as biased as CLIP on class names",
         "counts",
-        "clip_names",
+        "clip",
     ),
     "sigmoid_equal": ("Without a softmax over the batch, CLIP is as biased", "sigmoid_all", "clip_all"),
 }
 FACTORS = {
-    "style": ("Names leave CLIP more biased than names with style words", "clip", "clip_style"),
+    "style": ("Names leave CLIP more biased than names with style words", "clip_captions", "clip_style"),
     "set": (
         "Names with style words leave CLIP more biased than with the title of the set, too",
         "clip_style",
         "clip_set",
     ),
-    "third": ("No pairs without a class leave CLIP more biased than a third of them", "clip", "clip_third"),
+    "third": ("No pairs without a class leave CLIP more biased than a third of them", "clip_captions", "clip_third"),
     "all": ("A third of the pairs without a class leaves CLIP more biased than all", "clip_third", "clip_all"),
     "eighth": ("An eighth of the pairs leaves CLIP more biased than a half", "all_eighth", "all_half"),
     "half": ("A half of the pairs leaves CLIP more biased than all", "all_half", "clip_all"),
@@ -97,7 +103,7 @@ def get_config(arg: str = ""):
     runs, claims = parts[part]()
     names = {run: NAMES[run] for run in runs if run in NAMES}
     if part == "factors":  # the captions of other runs have more or fewer words
-        names["clip"] = "CLIP on names"
+        names["clip_captions"] = "CLIP on names"
     return studies.study(f"A natural long tail: icons, {part}", runs, claims, first_seed=0, names=names, **seeds)
 
 
@@ -105,22 +111,25 @@ def losses() -> tuple[dict[str, ConfigDict], dict[str, studies.ClaimFields]]:
     """The runs and claims of a part."""
     runs = {
         "sl": sl(),
-        "batch": sl("vocabulary=1"),
-        "counts": sl("vocabulary=1"),
-        "adjusted": sl("logit_adjustment=1"),
-        "clip_names": clip(only_classes=True),
+        **{remedy: with_remedy(sl(), remedy) for remedy in ("batch", "counts", "adjusted")},
         "clip": clip(only_classes=True),
+        "clip_captions": clip(only_classes=True),
         "clip_all": clip(),
         "sigmoid_all": clip("loss=sigmoid"),
         "words_all": clip("loss=words"),
     }
-    runs["counts"].loss.count_in_batch = True
-    runs["clip_names"].data.captions.update(dict(template="cname", words=()))
-    for name in ("clip", "clip_all", "sigmoid_all"):
+    runs["clip"].data.captions.update(dict(template="cname", words=()))
+    for name in ("clip_captions", "clip_all", "sigmoid_all"):
         runs[name].eval.sets = ("icons:test", CAPTIONS)
     claims = studies.claims_on(BIAS, LOSSES) | studies.claims_on(BIAS, EQUAL, equal=True)
-    bias = {"rare_words": ("Pairs with a class leave retrieval more biased towards frequent words", "clip", "clip_all")}
-    recall = {"retrieval": ("All pairs find more captions than pairs with a class", "clip_all", "clip")}
+    bias = {
+        "rare_words": (
+            "Pairs with a class leave retrieval more biased towards frequent words",
+            "clip_captions",
+            "clip_all",
+        )
+    }
+    recall = {"retrieval": ("All pairs find more captions than pairs with a class", "clip_all", "clip_captions")}
     claims |= studies.claims_on(("retrieval_slope",), bias, eval_set=CAPTIONS)
     return runs, claims | studies.claims_on(("image_to_text_r5",), recall, eval_set=CAPTIONS)
 
@@ -129,8 +138,8 @@ def order() -> tuple[dict[str, ConfigDict], dict[str, studies.ClaimFields]]:
     """The runs and claims of a part."""
     kinds = {
         "sl": sl,
-        "counts": lambda: sl("vocabulary=1"),
-        "clip": lambda: clip(only_classes=True),
+        "counts": lambda: with_remedy(sl(), "counts"),
+        "clip_captions": lambda: clip(only_classes=True),
         "clip_all": clip,
     }
     runs, easier_claims, robust_claims = {}, {}, {}
@@ -143,7 +152,6 @@ def order() -> tuple[dict[str, ConfigDict], dict[str, studies.ClaimFields]]:
                 name="exponential", ratio=float(RATIO), largest=MIN_RECORDS, order=ranks, mirrored=is_mirrored
             )
             config.data.profile.update(profile)
-            config.loss.count_in_batch = kind == "counts"
             config.eval.every_epochs = 2 if kind == "clip_all" else 20
         text = "In natural order, {} is more biased than in {}, as frequent concepts are easier"
         for other in ("random", "reversed"):
@@ -156,7 +164,7 @@ def order() -> tuple[dict[str, ConfigDict], dict[str, studies.ClaimFields]]:
         robust_claims[f"clip_{name}"] = (
             f"In {name} order, SL is more biased than CLIP on captions",
             f"sl_{name}",
-            f"clip_{name}",
+            f"clip_captions_{name}",
         )
         robust_claims[f"counts_{name}"] = (
             f"In {name} order, SL is more biased than with counts",
@@ -169,7 +177,7 @@ def order() -> tuple[dict[str, ConfigDict], dict[str, studies.ClaimFields]]:
 def factors() -> tuple[dict[str, ConfigDict], dict[str, studies.ClaimFields]]:
     """The runs and claims of a part."""
     runs = {
-        "clip": clip(only_classes=True),
+        "clip_captions": clip(only_classes=True),
         "clip_style": clip("captions=name+style", only_classes=True),
         "clip_set": clip("captions=name+style+title", only_classes=True),
         "clip_third": clip(),
@@ -180,7 +188,7 @@ def factors() -> tuple[dict[str, ConfigDict], dict[str, studies.ClaimFields]]:
         "unseen_words": clip(),
     }
     runs["clip_set"].model.text.context_length = 24
-    for name in ("clip", "clip_all"):  # the same runs as in part=losses
+    for name in ("clip_captions", "clip_all"):  # the same runs as in part=losses
         runs[name].eval.sets = ("icons:test", CAPTIONS)
     runs["clip_third"].data.class_match.unmatched_fraction = 1 / 3
     runs["all_eighth"].eval.every_epochs = 5
@@ -195,9 +203,9 @@ def factors() -> tuple[dict[str, ConfigDict], dict[str, studies.ClaimFields]]:
     return runs, claims | studies.claims_on(("tail",), tail_claims)
 
 
-def sl(*args: str) -> ConfigDict:
+def sl() -> ConfigDict:
     """SL on the records with a class."""
-    return with_recipe(load_config(",".join(["sup:data=icons", *args])))
+    return with_recipe(load_config("sup:data=icons"))
 
 
 def clip(*args: str, only_classes: bool = False) -> ConfigDict:

@@ -22,14 +22,13 @@ accurate as counted classes of the batch. CLIP's best rate is smaller than SL's,
 """
 
 import shlex
-from collections.abc import Callable
-from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
 from cliptail_jax.config.files import load_config
 from cliptail_jax.experiments import arguments, studies, training
 from cliptail_jax.experiments.own_data import find_preset
+from cliptail_jax.experiments.remedies import REMEDIES, with_remedy
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.results.study import BEST
 
@@ -40,39 +39,6 @@ EPOCHS = {"glyphs_lt": 7, "icons": 5}  # by preset, as in the other studies; cif
 LABELLED = ("icons",)  # presets whose records have labels besides the classes that their captions name
 TUNING_SEED = 1000
 FIRST_SEED = 20  # runs with other seeds suggested the claims
-
-
-class Remedy(NamedTuple):
-    """A remedy.
-
-    Attributes:
-        lifts: the beginning of its claims.
-        fields: a function of the config of SL that returns the fields that differ, by key.
-        name: its display name, if `cliptail_jax.experiments.kinds` has none for its runs.
-    """
-
-    lifts: str
-    fields: Callable[[ConfigDict], dict[str, Any]]
-    name: str = ""
-
-
-# Remedies by the names of their runs. A further entry adds a remedy and its claims.
-REMEDIES = {
-    "batch": Remedy("A softmax over the batch's classes lifts", lambda sl: {"vocabulary.size": 1}),
-    "counts": Remedy(
-        "Counted classes of the batch lift", lambda sl: {"vocabulary.size": 1, "loss.count_in_batch": True}
-    ),
-    "adjusted": Remedy("Adjusted logits lift", lambda sl: {"loss.logit_adjustment": 1.0}),
-    "ldam": Remedy(
-        "LDAM with deferred weights lifts",
-        lambda sl: {
-            "loss.margin": 0.3,
-            "loss.class_weights": 0.9999,
-            "loss.reweight_from": sl.total_epochs * 2 // 3,
-        },
-    ),
-    "balanced": Remedy("Balanced sampling lifts", lambda sl: {"data.balanced_sampling": True}),
-}
 
 
 def get_config(arg: str = ""):
@@ -123,20 +89,18 @@ def tuning(sl: ConfigDict, data: str, next_command: str) -> ConfigDict:
 
 def comparison(sl: ConfigDict, data: str, seeds: int, has_names: bool) -> ConfigDict:
     """SL, its remedies and CLIP on class names, which is left out if classes have no names or only captions name them."""
-    runs = {name: sl.copy_and_resolve_references() for name in ("sl", *REMEDIES, "clip_names")}
-    for name, remedy in REMEDIES.items():
-        runs[name].update_from_flattened_dict(remedy.fields(sl))
-    runs["clip_names"].objective = "contrastive"
-    runs["clip_names"].data.captions.update(dict(template="cname", words=()))
-    runs["clip_names"].data.class_match.classes = ""
-    runs["clip_names"].eval.templates = "cname"
+    runs = {"sl": sl, **{name: with_remedy(sl, name) for name in REMEDIES}, "clip": sl.copy_and_resolve_references()}
+    runs["clip"].objective = "contrastive"
+    runs["clip"].data.captions.update(dict(template="cname", words=()))
+    runs["clip"].data.class_match.classes = ""
+    runs["clip"].eval.templates = "cname"
     title = f"Remedies for a long tail on {data}"
     if not has_names:
-        del runs["clip_names"]
+        del runs["clip"]
         title += ", without CLIP on class names: its records have none"
     fields = dict(seeds=seeds, counterbalanced=bool(sl.data.profile.name), baseline="sl")
-    if names := {run: remedy.name for run, remedy in REMEDIES.items() if remedy.name}:
-        fields["names"] = names
+    names = {"clip": "CLIP on class names"} | {run: remedy.name for run, remedy in REMEDIES.items() if remedy.name}
+    fields["names"] = {run: name for run, name in names.items() if run in runs}
     return studies.study(title, runs, claims_on(runs), FIRST_SEED, **fields)
 
 
@@ -149,7 +113,7 @@ def claims_on(runs: dict[str, ConfigDict]) -> dict[str, studies.ClaimFields]:
     claims["head"] = studies.claim("Adjusted logits cost accuracy in the head", "head", "sl", "adjusted")
     text = "Adjusted logits are more accurate than {}"
     claims["over_balanced"] = studies.claim(text.format("balanced sampling"), mean, "adjusted", "balanced")
-    if "clip_names" in runs:
-        claims["over_clip"] = studies.claim(text.format("CLIP on class names"), mean, "adjusted", "clip_names")
+    if "clip" in runs:
+        claims["over_clip"] = studies.claim(text.format("CLIP on class names"), mean, "adjusted", "clip")
     text = "Counted classes of the batch are as accurate as adjusted logits"
     return claims | {"counts_equal": studies.claim(text, mean, "counts", "adjusted", equal=True)}

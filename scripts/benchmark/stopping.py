@@ -5,8 +5,8 @@
 A study has eight kinds of runs, and seven claims, each on the difference of a kind from the first one. The difference of a
 pair is the sum of the true one and of effects of the choice of classes, of which all pairs share one and each has another,
 and of seeds on all classes. What pairs share has a third of the variance of the mean of four pairs, as the differences in
-log-odds per decade in configs/study/results/mechanism.json have. The bootstrap estimates the variance of the choice of 100
-classes. The effect of seeds is a share of what differs by pair; its variance is estimated from the pairs of each claim, or
+log-odds per decade of the study mechanism with 32 pixels have (configs/study/old_results.md). The bootstrap estimates the variance of
+the choice of 100 classes. The effect of seeds is a share of what differs by pair; its variance is estimated from the pairs of each claim, or
 over all kinds by `pooled_variance`, as reports do. True differences are those that four pairs decide with probabilities of 80, 90 and
 95 %, if variances are known. A claim of equality is false at its margin, for which the second one stands.
 

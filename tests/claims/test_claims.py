@@ -113,17 +113,17 @@ def test_a_difference_in_another_study_has_its_own_uncertainty(four, tmp_path):
     write_json(report, {"claims": [{"key": "one"}]})
     obstacle = evaluate(four, "a", "b", **fields).obstacle
     assert obstacle == f"a claim in {report} has no field 'text': write the report again with --report"
-    assert evaluate(four, "a", "b", reference=("a", "b"), study="machanism").obstacle.startswith(
-        "there are no results 'machanism' (did you mean mechanism?): give the path of a study's report.json, or one of "
+    assert evaluate(four, "a", "b", reference=("a", "b"), study="natrual").obstacle.startswith(
+        "there are no results 'natrual' (did you mean natural?): give the path of a study's report.json, or one of "
     )
 
 
 def test_published_results_are_another_study_by_their_name(four):
-    """By the numbers of configs/study/results/mechanism.json, and MOVER's formula for independent estimates."""
-    claims = json.loads(find_results("mechanism").read_text())["claims"]
+    """By the numbers of configs/study/results/mechanism_glyphs_16.json, and MOVER's formula for independent estimates."""
+    claims = json.loads(find_results("mechanism_glyphs_16").read_text())["claims"]
     published = next(claim for claim in claims if claim["key"] == "batch_odds_acc")["difference"]
     measured = evaluate(four, "a", "b").difference
-    result = evaluate(four, "a", "b", reference=("sl_adamw", "batch"), study="mechanism").difference
+    result = evaluate(four, "a", "b", reference=("sl", "batch"), study="mechanism_glyphs_16").difference
     low = np.hypot(measured.value - measured.low, published["high"] - published["value"])
     high = np.hypot(measured.high - measured.value, published["value"] - published["low"])
     value = measured.value - published["value"]

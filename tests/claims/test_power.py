@@ -55,7 +55,7 @@ def test_the_table_names_the_published_study_on_the_same_data(capsys):
     _, *numbers, unit, published_study = row.values()
     first, second, fourth, eighth = map(float, numbers)
     assert first > second > fourth > eighth > 0
-    assert (unit, published_study) == ("log-odds per decade", "mechanism_glyphs_16")  # mechanism has 32 pixels
+    assert (unit, published_study) == ("log-odds per decade", "mechanism_glyphs_16")
     assert lines[-1] == "No published results of several pairs on these data have tail."
 
 

@@ -97,15 +97,15 @@ def test_remedies_change_one_thing_each_and_need_names_for_clip_alone(data_dir):
         name: ["objective"] * (name != "sl") for name in runs
     }
     assert runs["ldam"]["loss.reweight_from"] == 4
-    assert runs["clip_names"]["data.captions.template"] == "cname"
-    assert [*runs] == [*numbered_study.runs, "clip_names"] and "over_clip" not in numbered_study.claims
+    assert runs["clip"]["data.captions.template"] == "cname"
+    assert [*runs] == [*numbered_study.runs, "clip"] and "over_clip" not in numbered_study.claims
     assert numbered_study.title.endswith(", without CLIP on class names: its records have none")
 
 
 def test_remedies_on_classes_that_captions_name_have_clip_if_there_are_labels_too():
     icons = load_config("remedies:data=icons").runs
-    assert icons["clip_names"].data.class_match.classes == "" != icons["sl"].data.class_match.classes
-    assert "clip_names" not in load_config("remedies:data=cc12m_cls").runs
+    assert icons["clip"].data.class_match.classes == "" != icons["sl"].data.class_match.classes
+    assert "clip" not in load_config("remedies:data=cc12m_cls").runs
 
 
 def test_the_learning_rate_of_remedies_is_chosen_on_sl_with_the_same_recipe(data_dir):

@@ -4,7 +4,9 @@ import collections
 
 import pytest
 
+from cliptail_jax.config.files import load_config
 from cliptail_jax.experiments.kinds import KINDS, kind_name, look_numbers
+from tests.golden_configs import STUDIES
 
 
 @pytest.mark.parametrize(
@@ -42,4 +44,28 @@ def test_kinds_of_different_names_look_different():
     for kind in KINDS.values():
         names_of[kind.look].add(kind.name)
     del names_of[None]
-    assert [names for names in names_of.values() if len(names) > 1] == [{"CLIP", "CLIP on class names"}]
+    assert not [names for names in names_of.values() if len(names) > 1]
+
+
+def loss_of(config):
+    """What a run's loss is: all that its name means in any study, without data, optimizer and sizes."""
+    if config.objective == "dino":
+        return config.objective, config.vocabulary.size > 0
+    if config.objective != "supervised":
+        captions, direction = config.data.captions, config.contrastive.text_to_image
+        on_names = captions.template == "cname" and not captions.words
+        return config.objective, on_names, direction, config.data.batch_composition, config.contrastive.repeated_texts
+    loss = {key: bool(value) for key, value in config.loss.items()}
+    vocabulary = min(config.vocabulary.size, 2)  # 1 is the batch's classes
+    return config.objective, config.head.kind, vocabulary, config.data.balanced_sampling, *sorted(loss.items())
+
+
+def test_a_name_means_the_same_loss_in_all_studies_and_a_loss_has_one_name():
+    losses, names = collections.defaultdict(set), collections.defaultdict(set)
+    for study in STUDIES:
+        for run, config in load_config(study).runs.items():
+            if run in KINDS:
+                losses[run].add(loss_of(config))
+                names[loss_of(config)].add(run)
+    assert {run: number for run, kinds in losses.items() if (number := len(kinds)) > 1} == {}
+    assert [group for group in names.values() if len(group) > 1] == [{"sl", "sl_sgd", "sl_best"}]  # optimizers differ

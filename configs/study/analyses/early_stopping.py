@@ -25,7 +25,7 @@ from cliptail_jax.results.study import by_replicate
 from configs.study.analyses.data_names import data_of
 from configs.study.remainder import LENGTHS, NAMES
 
-ARMS = ("sl", "tail", "fresh", "repeated")
+ARMS = ("sl", "adjusted", "fresh", "balanced")
 HEADER = ["kind", "halfway: bias", "top-1 %", "end: bias", "top-1 %", "bias: end − halfway [95 %]"]
 
 

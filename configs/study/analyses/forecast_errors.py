@@ -37,6 +37,7 @@ from cliptail_jax.results.archive import unpack
 from cliptail_jax.results.directory import Contents, read_directory
 from cliptail_jax.results.group import groups_of
 from cliptail_jax.results.study import by_replicate
+from configs.study import natural
 from configs.study.analyses.data_names import ICONS, data_of
 from configs.study.forecast import judged_kinds
 
@@ -54,7 +55,7 @@ SHOWN = (
     "counts",
     "sigmoid",
 )
-NATURAL = {"sl": "sl", "batch": "batch:256", "counts": "counts", "clip_names": "clip"}
+NATURAL = {"sl": "sl", "batch": "batch:256", "counts": "counts", "clip": "clip"}
 PYTORCH = {"sl": "sl", "batch": "batch:64", "counts": "counts", "adjusted": "adjusted:1"}
 FACES = ("full", "none", "left", "right")  # how markers of each study are filled
 ROUND = {"odds_acc": ".2f", "top1": ".1f", "head": ".1f", "tail": ".1f"}
@@ -64,6 +65,7 @@ class Point(NamedTuple):
     """A kind of runs: its forecast, what training gave, and the errors of the change from its base, by measure."""
 
     study: str
+    run: str
     name: str
     recipe: str
     family: str
@@ -109,7 +111,10 @@ class Judged(NamedTuple):
 def judged_kinds_of(study: str) -> list[Judged]:
     """The kinds of a study that have forecasts; softmaxes over the batch's classes have two in the studies on forecasts."""
     if study == "natural":
-        return [Judged(run, kind_name(run), recipe, "adjusted", "icons_adjusted") for run, recipe in NATURAL.items()]
+        return [
+            Judged(run, kind_name(run, natural.NAMES), recipe, "adjusted", "icons_adjusted")
+            for run, recipe in NATURAL.items()
+        ]
     data = study.removeprefix("forecast_")
     return [
         Judged(run, kind_name(run) or kind.name, kind.recipe, base, f"{data}_{base}")
@@ -129,7 +134,7 @@ def points_of(study: str, contents: Contents) -> list[Point]:
         forecasts = read_forecasts(find_table(f"results/forecasts/{table}"))
         forecast, source = forecasts[recipe], forecasts[base]
         errors = {k: values[run][k] - values[base][k] - (forecast[k] - source[k]) for k in KEYS}
-        fields = name, recipe, family_of(run, base), base, forecast["prior_per_decade"]
+        fields = run, name, recipe, family_of(run, base), base, forecast["prior_per_decade"]
         points.append(Point(data_of(study), *fields, forecast, values[run], errors))
     return points
 
@@ -143,13 +148,13 @@ def pytorch_points() -> list[Point]:
             if source != name:
                 forecast, outcome = tables[source][recipe], tables[name][recipe]
                 errors = {key: outcome[key] - forecast[key] for key in KEYS}
-                fields = kind_name(name), recipe, family_of(name, source), source, forecast["prior_per_decade"]
+                fields = name, kind_name(name), recipe, family_of(name, source), source, forecast["prior_per_decade"]
                 points.append(Point("PyTorch", *fields, forecast, outcome, errors))
     return points
 
 
 def family_of(run: str, base: str) -> str:
-    if base == "clip" or run == "clip_names":
+    if "clip" in (base, run):
         return "CLIP"
     return "batch" if run.startswith(("group", "batch", "counts")) else "all classes"
 

@@ -69,14 +69,12 @@ class Pair(NamedTuple):
 
     Attributes:
         text: the claim, that `higher` exceeds `lower`, or that both are equal.
-        names: the names of the runs in studies where they differ, by study.
     """
 
     text: str
     higher: str
     lower: str
     is_equality: bool = False
-    names: dict[str, tuple[str, str]] = {}
 
 
 class Question(NamedTuple):
@@ -89,22 +87,19 @@ class Question(NamedTuple):
 
 
 HEADLINES = (
-    Pair("SL is more biased than CLIP on class names", "sl", "clip", names={"natural": ("sl", "clip_names")}),
+    Pair("SL is more biased than CLIP on class names", "sl", "clip"),
     Pair("SL is more biased than `batch`", "sl", "batch"),
     Pair("`batch` is more biased than `counts`", "batch", "counts"),
     Pair("SL is more biased than with adjusted logits", "sl", "adjusted"),
 )
-EQUALITY = Pair(
-    "`counts` is as biased as CLIP on class names", "counts", "clip", True,
-    {"natural": ("counts", "clip_names")},
-)  # fmt: skip
+EQUALITY = Pair("`counts` is as biased as CLIP on class names", "counts", "clip", True)
 REMEDIES = {
     "adjusted": "Adjusted logits",
     "counts": "`counts`",
     "batch": "`batch`",
     "ldam": "LDAM",
     "balanced": "Balanced sampling",
-    "clip_names": "CLIP on class names",
+    "clip": "CLIP on class names",
 }
 QUESTIONS = (
     Question("why", "Why is CLIP less biased?", BIAS, {
@@ -133,10 +128,9 @@ QUESTIONS = (
     Question("trust", "Can I trust it?", BIAS, {(EVERY_RECIPE,): HEADLINES}),
     Question("paper", "What of the paper holds?", BIAS, {
         ("mechanism_glyphs_16", "natural"): (
-            Pair("Class names leave CLIP more biased than captions", "clip", "clip_captions",
-                 names={"natural": ("clip_names", "clip")}),
+            Pair("Class names leave CLIP more biased than captions", "clip", "clip_captions"),
         ),
-        ("natural",): (Pair("Pairs with a class leave CLIP more biased than all pairs", "clip", "clip_all"),),
+        ("natural",): (Pair("Pairs with a class leave CLIP more biased than all pairs", "clip_captions", "clip_all"),),
         ("noise_glyphs_16",): (
             Pair("A tenth of wrong captions leaves CLIP more biased", "clip_uniform_10", "clip"),
         ),
@@ -206,23 +200,24 @@ def claims_of(question: Question, contents: dict[str, Contents]) -> Iterator[Mai
 
 def claim_of(question: Question, pair: Pair, contents: Contents) -> Claim:
     """The claim of a study on a pair of kinds, as it was stated, or else a new one."""
-    directory = contents.workdir.name
-    higher, lower = pair.names.get(directory, (pair.higher, pair.lower))
     for claim in contents.study.claims.values():
-        is_same = (claim.statistic, claim.higher, claim.lower) == (question.statistic, higher, lower)
+        is_same = (claim.statistic, claim.higher, claim.lower) == (question.statistic, pair.higher, pair.lower)
         if is_same and claim.equal == pair.is_equality and not (claim.condition or claim.reference or claim.set):
             return claim
-    return Claim(**studies.claim(pair.text, question.statistic, higher, lower, equal=pair.is_equality))
+    return Claim(**studies.claim(pair.text, question.statistic, pair.higher, pair.lower, equal=pair.is_equality))
 
 
 def stated_forecasts(name: str, contents: Contents) -> dict[str, Claim]:
     """The claims of a study that the bias of recipes changes as forecast, from the source of their own family."""
     changes = {
-        (point.name, point.source) for point in points_of(name, contents) if is_own_family(point) and has_learned(point)
+        (point.run, point.source) for point in points_of(name, contents) if is_own_family(point) and has_learned(point)
     }
-    texts = {f"The change from {source} to {kind} is as forecast" for kind, source in changes}
+    claims = contents.study.claims.items()
+    forecasts = {key: claim for key, claim in claims if claim.text.endswith("is as forecast")}
     return {
-        key: claim for key, claim in contents.study.claims.items() if claim.statistic == BIAS and claim.text in texts
+        key: claim
+        for key, claim in forecasts.items()
+        if claim.statistic == BIAS and (claim.higher, claim.lower) in changes
     }
 
 

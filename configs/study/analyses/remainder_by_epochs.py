@@ -24,7 +24,7 @@ from cliptail_jax.report.style import add_grid, legend_below, mark_no_bias, save
 from configs.study.analyses.data_names import data_of
 from configs.study.remainder import LENGTHS, NAMES
 
-LOOKS = {"sl": 0, "tail": 4, "fresh": 2, "repeated": 8}
+LOOKS = {"sl": 0, "adjusted": 4, "fresh": 2, "balanced": 8}
 FURTHER = ("augmented", "decayed")  # at the middle length only
 
 Kinds = dict[str, dict[int, Row]]  # rows of the table of runs, by kind and epochs
