@@ -18,7 +18,7 @@ _MODULES = {
     "effective_log_prior": "metrics.recipes",
     "forecast": "predictions.forecasts",
     "load_config": "config.files",
-    "load_results": "report.frames",
+    "load_results": "jobs.frames",
     "measure": "predictions.measured",
     "open_model": "pretrained.model",
 }

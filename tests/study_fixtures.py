@@ -20,7 +20,7 @@ def pictures(monkeypatch):
     """Pictures of reports are not drawn; their paths are listed. The page is not written, but it would be after each run."""
     saved = []
     monkeypatch.setattr(study_page, "SHARE", 0)
-    monkeypatch.setattr(study_page, "write_page", lambda workdir, **about: None)
+    monkeypatch.setattr(study_page, "write_page", lambda directories, **about: None)
     monkeypatch.setattr(report, "draw_runs", lambda kinds, title: None)
     monkeypatch.setattr(report, "draw_claims", lambda claims, title: None)
     monkeypatch.setattr(report, "save", lambda figure, path: saved.append(path))

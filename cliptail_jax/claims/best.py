@@ -29,9 +29,12 @@ class BestRun(NamedTuple):
     head: ClaimResult | None
 
 
-def best_run(study: Study, runs: Sequence[str], replicates: Sequence[Replicate]) -> BestRun | None:
-    """The best of these runs, compared with the study's baseline; None if none is comparable with it, as at chance."""
+def best_run(study: Study, replicates: Sequence[Replicate]) -> BestRun | None:
+    """The best run, compared with the study's baseline; None if none is comparable with it, as at chance."""
     baseline = study.baseline
+    runs = dict.fromkeys(name for replicate in replicates for runs_of_seed in replicate for name in runs_of_seed)
+    if baseline not in runs:
+        return None
     tests = differences({name: (name, baseline) for name in runs if name != baseline}, CRITERION, study, replicates)
     if not tests:
         return None

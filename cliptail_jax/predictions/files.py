@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from cliptail_jax.claims.judged import JudgedContents
 from cliptail_jax.formats.frequency_tables import write_frequency
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import files_below, is_remote, line_of, read_json, write_json, write_text
@@ -23,6 +24,7 @@ from cliptail_jax.predictions.measured import Adjusted, Measured, with_adjusted
 from cliptail_jax.report.page import PAGE, is_page, write_page
 from cliptail_jax.report.pictures import draw_runs
 from cliptail_jax.report.style import FORMATS, add_grid, is_picture, legend_below, save, style
+from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.evaluated import EvaluatedModel
 from cliptail_jax.results.run import PREDICTIONS, find_runs
 from cliptail_jax.runs.evaluations import ARRAYS, ClassArrays, add_summary, evaluation_directory, write_class_arrays
@@ -73,7 +75,8 @@ def write_results(
         for kind in FORMATS:  # appended, because names of files may have dots
             save(figure, folder / FIGURES / (name + kind))
     advice = {m.advice: m.adjusted.code for m in models if m.adjusted}
-    return write_page(folder, images=0, title="Predictions", overwrite=overwrite, advice=advice)
+    contents = JudgedContents(read_directory(folder))
+    return write_page([contents], images=0, title="Predictions", overwrite=overwrite, advice=advice)
 
 
 def check_results(

@@ -57,7 +57,7 @@ def main(options: argparse.Namespace) -> None:
         if options.published not in known_archives():
             raise UserError(f"{options.published} is a directory: give it as --workdir={options.published}")
         print(f"note: this page is on the published study, not on the folder {options.published}", file=sys.stderr)
-    from cliptail_jax.report.command import report_command  # slow to import
+    from cliptail_jax.jobs.report import report_command  # slow to import
 
     report_command(options)
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from cliptail_jax.claims.best import CRITERION, best_run
+from cliptail_jax.claims.best import CRITERION, BestRun
 from cliptail_jax.claims.verdicts import SUPPORTED, ClaimResult
 from cliptail_jax.experiments.kinds import labels_of
 from cliptail_jax.host.text import UNDEFINED, format_number
@@ -15,7 +15,7 @@ from cliptail_jax.results.study import BEST, Replicate, Study
 CRITERION_NAME = "mean accuracy over classes"
 
 
-def answer(study: Study, replicates: Sequence[Replicate]) -> list[str]:
+def answer(study: Study, replicates: Sequence[Replicate], best: BestRun | None) -> list[str]:
     """The sentences with which the report of a study begins; none without results.
 
     The best run has the largest mean accuracy over classes. It counts as better than the baseline if that claim is supported,
@@ -23,14 +23,12 @@ def answer(study: Study, replicates: Sequence[Replicate]) -> list[str]:
     """
     groups = groups_of(replicates, labels_of(study.runs, study.names))
     if study.baseline in groups and len(groups) > 1:
-        return against_baseline(study, groups, replicates)
+        return against_baseline(groups[study.baseline], groups, best)
     return next_step(study, groups) if study.next_command else bias_of_all([*groups.values()])
 
 
-def against_baseline(study: Study, groups: Mapping[str, RunGroup], replicates: Sequence[Replicate]) -> list[str]:
+def against_baseline(baseline: RunGroup, groups: Mapping[str, RunGroup], best: BestRun | None) -> list[str]:
     """The sentences on the best run against the baseline, or on why no run is compared with it."""
-    baseline = groups[study.baseline]
-    best = best_run(study, [*groups], replicates)
     if best is None:
         at_chance = [label_of(group) for group in groups.values() if group.chance_note()]
         are = f"{', '.join(at_chance)} {'are' if len(at_chance) > 1 else 'is'} at chance"

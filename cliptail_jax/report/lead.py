@@ -4,11 +4,12 @@ import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from cliptail_jax.claims.best import BestRun
+from cliptail_jax.claims.judged import JudgedContents
 from cliptail_jax.report.answer import answer, bias_of_all
 from cliptail_jax.report.close_priors import close_priors, own_prior, partly_without_prior
 from cliptail_jax.report.comparison import ComparedRuns, prefixes
 from cliptail_jax.report.confounded import compared_pairs, confounded
-from cliptail_jax.results.directory import Contents
 from cliptail_jax.results.group import groups_of
 from cliptail_jax.results.study import Replicate, Study, by_replicate
 
@@ -29,20 +30,20 @@ class Lead(NamedTuple):
         ]
 
 
-def lead_of_study(study: Study, replicates: Sequence[Replicate]) -> Lead:
-    """The lead of a study's report, from its finished runs."""
+def lead_of_study(study: Study, replicates: Sequence[Replicate], best: BestRun | None) -> Lead:
+    """The lead of a study's report, from its finished runs and the best of them."""
     groups = [*groups_of(replicates).values()]
     lines = partly_without_prior(groups) + confounded(groups, compared_pairs(study))
-    return Lead(answer(study, replicates), lines, close_priors(groups))
+    return Lead(answer(study, replicates, best), lines, close_priors(groups))
 
 
-def lead_of(comparison: ComparedRuns, directories: Sequence[Contents]) -> Lead:
+def lead_of(comparison: ComparedRuns, directories: Sequence[JudgedContents]) -> Lead:
     """The lead of a page, on the pairs that its studies compare, or without any on all pairs of kinds."""
     sentences, pairs = [], []
-    for contents, prefix in zip(directories, prefixes(directories)):
+    for (contents, _, best), prefix in zip(directories, prefixes([directory.contents for directory in directories])):
         if study := contents.study:
             if study.baseline or study.next_command:
-                sentences += answer(study, by_replicate(study, contents.runs))
+                sentences += answer(study, by_replicate(study, contents.runs), best)
             pairs += [tuple("/".join(filter(None, (prefix, name))) for name in pair) for pair in compared_pairs(study)]
     pairs = pairs or itertools.combinations([kind.name for kind in comparison.kinds], 2)
     kinds = comparison.kinds

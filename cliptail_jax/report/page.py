@@ -17,11 +17,9 @@ from bokeh.core.serialization import Serializer
 from bokeh.document import Document
 from bokeh.resources import Resources
 
-from cliptail_jax.claims.judge import judge
-from cliptail_jax.claims.verdicts import ClaimResult
-from cliptail_jax.host.errors import UserError
+from cliptail_jax.claims.judged import JudgedContents
 from cliptail_jax.host.files import is_remote, write_text
-from cliptail_jax.host.outputs import check_output, first_bytes, is_same
+from cliptail_jax.host.outputs import check_output, first_bytes
 from cliptail_jax.host.text import format_number, shortened_list
 from cliptail_jax.report import forest, origin, page_tables, pairs
 from cliptail_jax.report.claim_tables import claim_table
@@ -35,7 +33,7 @@ from cliptail_jax.report.lead import lead_of
 from cliptail_jax.report.plot_parts import Plots
 from cliptail_jax.report.plots import draw_plots
 from cliptail_jax.report.run_tables import transfer_table, warnings_of
-from cliptail_jax.results.directory import Contents, matches, read_directory, select
+from cliptail_jax.results.directory import Contents
 from cliptail_jax.results.run import directory_name
 from cliptail_jax.results.transfers import Transfer
 from cliptail_jax.runs.console import with_bar
@@ -61,8 +59,7 @@ HEADINGS = {
 
 
 def write_page(
-    workdir: Path,
-    other_directories: Sequence[Path] = (),
+    directories: Sequence[JudgedContents],
     output: Path | None = None,
     title: str = "",
     failures: Mapping[str, str] | None = None,
@@ -70,63 +67,36 @@ def write_page(
     every_image: bool = False,
     runs: Sequence[str] = ALL_RUNS,
     overwrite: bool = False,
-    claims: Mapping[str, ClaimResult] | None = None,
-    problems: list[str] | None = None,
     advice: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write the page on what a directory and others contain, and return its path.
+    """Write the page on what directories contain, and return its path.
 
     Args:
-        workdir: of a run, a study, a transfer or evaluations of published models, or any folder of runs.
-        other_directories: directories that it is compared with.
-        output: where the page is written; by default to report.html in `workdir`.
+        directories: a directory, and those that it is compared with: of a run, a study, a transfer or evaluations of
+            published models, or any folder of runs.
+        output: where the page is written; by default to report.html in the first directory.
         title: a title for results that need not be there yet; a study has its own.
         failures: why parts of the study failed since its last report.
         images: the number of training images of each class, and of test images, if their data are there.
         every_image: whether all test images are on the page, too; its size is printed before it is written.
-        runs: patterns such as "glyphs_*"; the page has the kinds of runs whose names match one of them.
+        runs: the patterns, such as "glyphs_*", by which the runs in `directories` were selected.
         overwrite: whether to replace a file that is not such a page.
-        claims: the tests of the claims of the study in `workdir`, if these are tested already.
-        problems: a list to which the page's lines on damaged files are added.
         advice: sentences with which the page begins, and a line of code for each, or ''.
 
-    Raises:
-        UserError: there is nothing to show and no title, no run matches, or the page cannot be written.
+    Raises UserError if `output` exists and is no such page, or the page cannot be written.
     """
-    output = output or workdir / PAGE
-    workdirs = [workdir]
-    for other in other_directories:
-        if any(is_same(other, path) for path in workdirs):
-            raise UserError(f"{other} is given twice: compare different directories")
-        workdirs.append(other)
-    directories = [*map(read_directory, workdirs)]
+    all_contents = [directory.contents for directory in directories]
+    output = output or all_contents[0].workdir / PAGE
     check_output(output, is_page, overwrite=overwrite)
-    for contents in directories:
-        if not (contents.runs or contents.transfers or contents.study or contents.problems or title):
-            raise UserError(
-                f"{contents.workdir} contains no run: name the directory of a run, a study, a transfer or evaluations of "
-                "published models"
-            )
-    if runs != ALL_RUNS:
-        names = dict.fromkeys(name for contents in directories for name in contents.names)
-        for pattern in runs:
-            if not any(matches(name, [pattern]) for name in names):
-                raise UserError(f"no run matches --runs={pattern}: there are {', '.join(names)}")
-    verdicts = [  # of all claims, since they are corrected for the number of these
-        judge(contents) if claims is None or contents is not directories[0] else claims for contents in directories
-    ]
-    directories = [select(contents, runs) for contents in directories]
-    comparison = compare(directories)
-    if problems is not None:
-        problems += [problem for contents in directories for problem in contents.problems]
-    for contents in directories:
+    comparison = compare(all_contents)
+    for contents in all_contents:
         failures = (contents.study.failures if contents.study else {}) | (failures or {})
     missing_runs = (
-        [] if runs != ALL_RUNS else [name for name in unfinished_runs(directories[0]) if name not in failures]
+        [] if runs != ALL_RUNS else [name for name in unfinished_runs(all_contents[0]) if name not in failures]
     )
     page_images = embedded_images(comparison, images, every_image)
     with paused_collection():
-        text = render(comparison, directories, verdicts, title, missing_runs, failures, page_images, runs, advice or {})
+        text = render(comparison, directories, title, missing_runs, failures, page_images, runs, advice or {})
     if every_image:
         print(f"{output} with all test images: {len(text.encode()) / 1e6:.1f} MB")
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -167,8 +137,7 @@ def address(page: Path) -> str:
 
 def render(
     comparison: ComparedRuns,
-    directories: Sequence[Contents],
-    verdicts: Sequence[Mapping[str, ClaimResult]],
+    judged_directories: Sequence[JudgedContents],
     title: str,
     missing_runs: Sequence[str],
     failures: Mapping[str, str],
@@ -177,12 +146,13 @@ def render(
     advice: Mapping[str, str],
 ) -> str:
     """The text of the page."""
+    directories = [directory.contents for directory in judged_directories]
     for kind in with_bar(comparison.kinds, "measuring", "kinds of runs"):
         _ = kind.variances  # which take longest, and are cached
     plots = draw_plots(comparison, shows_images=bool(images.data and images.data["training"]))
     configs = origin.configs_of(comparison.kinds)
     transfer = transfer_results(comparison, directories)
-    claims = {prefix: study_claims.values() for study_claims, prefix in zip(verdicts, prefixes(directories))}
+    claims = {prefix: directory.claims.values() for directory, prefix in zip(judged_directories, prefixes(directories))}
     groups = forest.forest(claims, runs)
     rows = [row for group in groups for row in group.rows]
     untested_rows = [row for row in rows if not row.interval]
@@ -210,7 +180,7 @@ def render(
     return environment.get_template("page.html").render(
         title=title,
         advice=advice,
-        lead=lead_of(comparison, directories),
+        lead=lead_of(comparison, judged_directories),
         subject=sentence(comparison, configs, title),
         counts=verdict_counts(rows) if rows else "",
         findings=sentences,

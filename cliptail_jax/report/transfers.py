@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
+from cliptail_jax.claims.judged import JudgedContents
 from cliptail_jax.datasets.known_sources import TransferSet
 from cliptail_jax.host.files import write_text
 from cliptail_jax.host.text import UNDEFINED
 from cliptail_jax.report.layout import markdown_table, pad_columns
 from cliptail_jax.report.page import PAGE, address, write_page
 from cliptail_jax.report.run_tables import score
+from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.transfers import METHODS, Transfer
 from cliptail_jax.runs.console import last_lines
 
@@ -20,7 +22,7 @@ def write_report(
 ) -> None:
     """Write report.md and report.html on the results of a transfer in its directory. `failures` are reasons by part."""
     write_text(workdir / "report.md", markdown(results, sets, failures))
-    write_page(workdir, title="Transfer", failures=failures, overwrite=True)
+    write_page([JudgedContents(read_directory(workdir))], title="Transfer", failures=failures, overwrite=True)
 
 
 def report_text(workdir: Path) -> str:

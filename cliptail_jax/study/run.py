@@ -12,6 +12,7 @@ from typing import NamedTuple
 import jax
 from tqdm import tqdm
 
+from cliptail_jax.claims.best import best_run
 from cliptail_jax.claims.borrowed import borrow_variances
 from cliptail_jax.claims.judge import evaluate_study
 from cliptail_jax.claims.verdicts import ClaimResult
@@ -316,12 +317,13 @@ def write(
         groups_of(by_replicate, labels_of(opened_study.study.runs, opened_study.study.names)),
     )
     seconds = time.perf_counter() - opened_study.start_time
-    claims, lead = evaluate_study(opened_study.study, by_replicate), lead_of_study(opened_study.study, by_replicate)
+    claims, best = evaluate_study(opened_study.study, by_replicate), best_run(opened_study.study, by_replicate)
+    lead = lead_of_study(opened_study.study, by_replicate, best)
     figure_names, figure_failures = draw_figures(config.figures, seeds, workdir)
     study = dataclasses.replace(opened_study.study, failures=failures | figure_failures)
     forecasts = compared_table(workdir, groups.values())
     write_report(study, seeds, groups, claims, lead, forecasts, config.path, figure_names, seconds, workdir)
-    opened_study.page.write_report(study, claims)
+    opened_study.page.write_report(study, claims, best)
     text = summary(study, groups, claims, lead, forecasts, shutil.get_terminal_size().columns)
     return text, claims, figure_failures
 

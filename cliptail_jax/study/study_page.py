@@ -7,8 +7,11 @@ from pathlib import Path
 import jax
 from tqdm import tqdm
 
+from cliptail_jax.claims.best import BestRun
+from cliptail_jax.claims.judged import JudgedContents, judge_contents
 from cliptail_jax.claims.verdicts import ClaimResult
 from cliptail_jax.report.page import PAGE, address, write_page
+from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.study import Study, write_study
 
 SHARE = 20  # the page is written again after a run if the time since the last page is so many times what that page took
@@ -29,17 +32,20 @@ class StudyPage:
             self.write()
             tqdm.write(f"The study's page, written again after each run: {self.address}")
 
-    def write(self, failures: Mapping[str, str] | None = None, claims: Mapping[str, ClaimResult] | None = None) -> None:
-        """Write the page. `failures` are those since the last report; `claims` are the claims that it has tested."""
+    def write(self, failures: Mapping[str, str] | None = None) -> None:
+        """Write the page from the runs so far. `failures` are those since the last report."""
+        self._write(judge_contents(read_directory(self._workdir)), failures)
+
+    def _write(self, directory: JudgedContents, failures: Mapping[str, str] | None = None) -> None:
         start = time.perf_counter()
-        write_page(self._workdir, failures=failures, claims=claims, overwrite=True)
+        write_page([directory], failures=failures, overwrite=True)
         self._end = time.perf_counter()
         self._seconds = self._end - start
 
-    def write_report(self, study: Study, claims: Mapping[str, ClaimResult]) -> None:
+    def write_report(self, study: Study, claims: Mapping[str, ClaimResult], best: BestRun | None) -> None:
         """Write the page with the results of a report."""
         write_study(self._workdir, study)
-        self.write(claims=claims)
+        self._write(JudgedContents(read_directory(self._workdir), claims, best))
 
     def after_run(self, failures: Mapping[str, str]) -> None:
         """Write the page, unless that would take a large part of the time since the last page, as with short runs.

@@ -30,12 +30,12 @@ from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.metrics.retrieval import CUTOFFS, RetrievalResults, by_decile
 from cliptail_jax.pretrained.model import open_model
 from cliptail_jax.report.evaluation import decile_table, table
-from cliptail_jax.report.page import write_page
 from cliptail_jax.results.claims import Claim
 from cliptail_jax.results.run import Run
 from configs import clip, sup, zero_shot
 from tests.evaluation import plain_evaluation
 from tests.evaluation.plain_evaluation import unit
+from tests.judged_pages import page_of
 from tests.synthetic import mesh_of, sections, trained_anew
 from tests.tiny_runs import tiny
 
@@ -204,7 +204,7 @@ def test_the_page_is_on_the_set_with_labels_and_has_the_recalls_of_the_other(run
         "glyphs:test",
         True,
     )
-    text = write_page(workdir, output=workdir / "report.html", images=0).read_text()
+    text = page_of(workdir, output=workdir / "report.html", images=0).read_text()
     assert "text→image R@10 %" in text and "text→image R@1 %" in text and "retrieval_slope" in text
 
 
@@ -213,7 +213,7 @@ def test_a_page_on_retrieval_alone_has_its_recalls_and_no_classes(copied):
     shutil.rmtree(workdir / "eval" / "glyphs_test")
     run = Run(workdir, eval_sets=(SET,))
     assert run.evaluation is None and run.latest.set_name == SET
-    text = write_page(workdir, images=0).read_text()
+    text = page_of(workdir, images=0).read_text()
     assert "image→text R@5 %" in text and 'id="classes-part"' not in text
 
 
@@ -261,7 +261,7 @@ def test_published_models_are_evaluated_by_retrieval_once_without_word_frequency
     evaluate_models(typed_config(config), tmp_path / "run")
     assert "is already evaluated" in capsys.readouterr().err
     assert len(read_lines(tmp_path / "run" / "eval" / FOLDER / "summary.jsonl")) == 1
-    write_page(tmp_path / "run", images=0)
+    page_of(tmp_path / "run", images=0)
 
 
 def test_images_that_cannot_be_read_and_their_captions_are_left_out():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cliptail_jax.report.page import write_page
+from tests.judged_pages import page_of
 from tests.report.pictured_study import write_pictured_study
 from tests.report.synthetic_pages import write_study
 from tests.study_fixtures import pictures, results, trains  # noqa: F401
@@ -25,7 +25,7 @@ def pictured_study(glyphs_dir, made_once) -> Path:
 
     def make(folder):
         write_pictured_study(folder / "study", glyphs_dir)
-        write_page(folder / "study")
+        page_of(folder / "study")
 
     return made_once("pictured", make) / "study"
 

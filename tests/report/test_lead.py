@@ -6,6 +6,8 @@ import re
 import numpy as np
 import pytest
 
+from cliptail_jax.claims.best import best_run
+from cliptail_jax.claims.judged import judge_contents
 from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.metrics.seeds import SeedVariance
@@ -13,12 +15,12 @@ from cliptail_jax.report.answer import answer, bias_of_all
 from cliptail_jax.report.comparison import compare
 from cliptail_jax.report.confounded import confounded
 from cliptail_jax.report.lead import lead_of
-from cliptail_jax.report.page import write_page
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.group import RunGroup
 from cliptail_jax.results.run import Run
 from cliptail_jax.results.study import Borrowed, Study
 from tests import synthetic_studies
+from tests.judged_pages import page_of
 from tests.synthetic_studies import (
     CLASSES,
     FREQUENCY,
@@ -67,9 +69,9 @@ def test_report_terminal_and_page_begin_with_the_answer_and_with_what_is_confoun
     output = " ".join(capsys.readouterr().out.split())
     assert " ".join(["By hand", *report["answer"], *report["confounded"], "top-1"]) in output
     contents = read_directory(tmp_path)
-    lead = lead_of(compare([contents]), [contents])
+    lead = lead_of(compare([contents]), [judge_contents(contents)])
     assert [list(lead.answer), list(lead.confounded)] == [report["answer"], report["confounded"]]
-    page = write_page(tmp_path, output=tmp_path / "page.html", images=0).read_text()
+    page = page_of(tmp_path, output=tmp_path / "page.html", images=0).read_text()
     assert page.index(first) < page.index(CONFOUNDED) < page.index('id="runs-part"')
     assert '"confounded":[["sl","same","objective and optimizer.learning_rate"]]' in page  # of all pairs
 
@@ -80,7 +82,12 @@ def answered(slopes, baseline="sl", next_command="", **options):
         name: run_in_memory(confusion(slope, seed), FREQUENCY, NAMES, GROUPS, name)
         for seed, (name, slope) in enumerate(slopes.items())
     }
-    return answer(Study("", tuple(runs), baseline=baseline, next_command=next_command, **options), [[runs]]), runs
+    study = Study("", tuple(runs), baseline=baseline, next_command=next_command, **options)
+    return answer_of(study, runs), runs
+
+
+def answer_of(study, runs):
+    return answer(study, [[runs]], best_run(study, [[runs]]))
 
 
 def test_a_difference_that_is_not_decided_is_stated_as_such():
@@ -109,7 +116,7 @@ def test_the_answer_has_the_intervals_and_looks_of_claims():
 def test_without_a_run_above_chance_the_answer_is_to_train_longer():
     names = ("sl", "fair")
     runs = {name: run_in_memory(np.ones((CLASSES, CLASSES), int), FREQUENCY, NAMES, GROUPS, name) for name in names}
-    (only,) = answer(Study("", names, baseline="sl"), [[runs]])
+    (only,) = answer_of(Study("", names, baseline="sl"), runs)
     assert only == "No run is compared with SL, since SL, fair are at chance: train longer."
 
 
@@ -122,10 +129,10 @@ def test_the_best_run_completes_the_command_that_goes_on_with_it():
     (last, _), runs = answered({"1e-3": 0.8, "fair": 0.1}, baseline="", next_command="BEST")
     assert last.endswith("It is at the end of those tried: one beyond it may be better.")
     study = Study("", (*runs, "3e-2"), next_command="BEST")
-    (only,) = answer(study, [[runs]])
+    (only,) = answer_of(study, runs)
     assert only.startswith("So far, fair has ") and only.endswith(" Not finished: 3e-2.")
     failed = dataclasses.replace(study, failures={"3e-2": "the loss is nan"})
-    assert answer(failed, [[runs]])[1] == "Continue with: fair"
+    assert answer_of(failed, runs)[1] == "Continue with: fair"
 
 
 @pytest.mark.parametrize("baseline", ["", "gone", "sl"])

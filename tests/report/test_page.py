@@ -11,6 +11,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from cliptail_jax.claims.judge import judge
+from cliptail_jax.claims.judged import JudgedContents
 from cliptail_jax.claims.verdicts import claim_numbers
 from cliptail_jax.config.zero_shot import MODE
 from cliptail_jax.evaluation.results import class_results
@@ -20,7 +21,7 @@ from cliptail_jax.report.comparison import compare, distinct, wrong_predictions
 from cliptail_jax.report.images import PageImages
 from cliptail_jax.report.odds import odds_curve
 from cliptail_jax.report.origin import configs_of
-from cliptail_jax.report.page import ALL_RUNS, json_table, render, write_page
+from cliptail_jax.report.page import ALL_RUNS, json_table, render
 from cliptail_jax.report.pairs import differences
 from cliptail_jax.results.archive import write_archive
 from cliptail_jax.results.directory import matches, read_directory, short_names
@@ -28,6 +29,7 @@ from cliptail_jax.results.run import last_pass
 from cliptail_jax.runs.evaluations import ClassArrays, add_summary, evaluation_directory, write_class_arrays
 from tests.commands import report as main
 from tests.figures.synthetic_runs import FREQUENCY, NAMES, biased_confusion, make, write_run
+from tests.judged_pages import page_of
 from tests.report.synthetic_pages import IMAGE, SCRIPT, in_memory, write_study
 from tests.saved_state import unfinish
 
@@ -54,7 +56,7 @@ def test_the_numbers_of_a_kind_are_those_of_the_report(study_directory):
 
 def test_a_page_is_computed_from_the_runs_and_not_from_the_report(study, study_directory):
     (study / "report.json").write_text('{"bias": "changed"}')
-    first, second = (data_of(page)[1] for page in (write_page(study, images=0), study_directory / "report.html"))
+    first, second = (data_of(page)[1] for page in (page_of(study, images=0), study_directory / "report.html"))
     assert first["tables"] == second["tables"] and first["tables"].keys() >= {"runs", "claims"}
     assert first["pair"] == ["sl", "sl_sampled"]  # the runs of the first claim
 
@@ -65,7 +67,7 @@ def test_a_page_on_one_pair_warns_that_trainings_differ(study_directory):
 
 def test_two_studies_are_told_apart_by_their_directories(study_directory, study):
     other = study.rename(study.with_name("other"))
-    page = write_page(study_directory, [other], other / "both.html")
+    page = page_of(study_directory, [other], other / "both.html")
     text = page.read_text()
     assert "<h1>Made up &lt;em&gt;study&lt;/em&gt; and Made up" in text
     assert 'data-kind="study/clip"' in text and 'data-kind="other/clip"' in text
@@ -102,7 +104,7 @@ def test_a_running_study_says_what_is_missing(study):
     running = unfinish(study / "seed_3_mirrored/sl")
     lines = (running / "metrics.jsonl").read_text()
     (running / "metrics.jsonl").write_text(lines[:-5])  # its last line is being written
-    text = write_page(study, images=0).read_text()
+    text = page_of(study, images=0).read_text()
     assert "Still missing (2):</strong> seed_3_mirrored/sl, seed_3_mirrored/clip." in text
     assert text.count("Not shown:") == 1
     plots = json.loads(re.search(r'id="document">(.*?)</script>', text).group(1))
@@ -114,7 +116,7 @@ def test_claims_that_changed_after_the_first_run_are_marked_by_what_changed(stud
     changes = {"sampled": ("†", "margin=2.0 not 3.0"), "clip": ("‡", "clip: seed=3 not 4")}
     document = json.loads((study / "study.json").read_text())
     (study / "study.json").write_text(json.dumps(document | {"changes": changes}))
-    text = write_page(study).read_text()
+    text = page_of(study).read_text()
     for mark, change in changes.values():
         assert text.count(f'more than the other <span title="{change}">{mark}</span>') == 1
     assert "† marks claims that were added or changed after the first run: margin=2.0 not 3.0." in text
@@ -179,7 +181,7 @@ def test_half_of_a_mirrored_pair_counts_for_no_difference(study):
 def test_a_run_with_all_measures_and_a_set_of_runs(tmp_path):
     for name, slope in (("one", 0.1), ("two", 0.4)):
         write_run(tmp_path / name, slope, sets=("birds:test", "birds:validation"))
-    page = write_page(tmp_path / "one", [tmp_path / "two"], tmp_path / "deep" / "page.html")
+    page = page_of(tmp_path / "one", [tmp_path / "two"], tmp_path / "deep" / "page.html")
     text = page.read_text()
     assert "<h1>one and two</h1>" in text and "two on birds:validation" in text
     assert "nc2_head_mean" in text and "image_text_similarity" in text
@@ -190,7 +192,7 @@ def test_all_classes_are_in_the_page_which_stays_small():
     contents = in_memory(2, 1000, steps=500)
     for run in contents.runs:
         del run.document["finished"]  # the bootstrap of differences would take long
-    text = render(compare([contents]), [contents], [{}], "", [], {}, PageImages(None, ()), ALL_RUNS, {})
+    text = render(compare([contents]), [JudgedContents(contents)], "", [], {}, PageImages(None, ()), ALL_RUNS, {})
     data = json.loads(re.search(r'id="data">(.*?)</script>', text).group(1))
     assert len(data["labels"]) == 1000 and all(len(kind["accuracy"]) == 1000 for kind in data["kinds"])
     assert data["pair"] == ["kind 1", "kind 0"]  # without claims, the last and the first
@@ -232,7 +234,7 @@ def made(study_directory, results):
 
 def test_a_page_on_a_published_study_is_that_of_its_directory(study_directory, made, tmp_path, monkeypatch, capsys):
     with monkeypatch.context() as patch:
-        patch.setattr("cliptail_jax.report.page.judge", lambda *_: pytest.fail("claims are tested again"))
+        patch.setattr("cliptail_jax.jobs.report.judge", lambda *_: pytest.fail("claims are tested again"))
         assert main(["made", "--images=0"]) == 0
     assert capsys.readouterr().out == f"wrote {(tmp_path / 'here/made.html').as_uri()}\n"
     main([f"--workdir={study_directory}", "--images=0", "--output=whole.html"])
@@ -284,7 +286,7 @@ def test_a_transfer_is_a_table_of_models_and_sets(tmp_path):
         {"model": "runs/sl", "set": "dtd", "method": "probe", "score": 41.0},  # of an earlier version
     ]
     (tmp_path / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    write_page(tmp_path, title="Transfer", failures={"pets": "no such data"})
+    page_of(tmp_path, title="Transfer", failures={"pets": "no such data"})
     text = (tmp_path / "report.html").read_text()
     assert "dtd: linear probe %" in text and "62.2" in text and "61.2" not in text and "51.0" in text
     assert "pets failed:" in text
@@ -319,7 +321,7 @@ def test_each_class_frequency_of_a_model_has_a_row(tmp_path):
     frequencies = {"cc12m": FREQUENCY, "a/counts.tsv": FREQUENCY[::-1], "b/counts.tsv": np.sort(FREQUENCY)}
     summaries = write_published(tmp_path, "RN50/cc12m", frequencies)
     assert len({summary["corr_acc"] for summary in summaries}) == 3
-    text, data = data_of(write_page(tmp_path))
+    text, data = data_of(page_of(tmp_path))
     header, rows = data["tables"]["sets"]
     place = header.index("corr_acc")
     assert {row[0]: row[place] for row in rows} == {
@@ -333,13 +335,13 @@ def test_each_class_frequency_of_a_model_has_a_row(tmp_path):
 def test_models_in_folders_are_named_by_what_tells_them_apart(tmp_path):
     for folder, model in (("a", "/exports/first/rn"), ("b", "/exports/second/rn"), ("c", "RN50/cc12m")):
         write_published(tmp_path / folder, model, {"cc12m": FREQUENCY})
-    _, data = data_of(write_page(tmp_path))
+    _, data = data_of(page_of(tmp_path))
     assert [kind["name"] for kind in data["kinds"]] == ["first/rn", "second/rn", "RN50/cc12m"]
 
 
 def test_without_a_class_frequency_classes_have_their_names_and_the_page_says_what_is_missing(tmp_path):
     write_published(tmp_path, "RN50/cc12m", {"": None})
-    text, data = data_of(write_page(tmp_path))
+    text, data = data_of(page_of(tmp_path))
     assert data["labels"] == list(NAMES) and data["frequencies"] == {}
     assert "The class frequency of RN50/cc12m is not known" in text and "--config.eval.class_frequency" in text
     assert "Choose classes by their names in the table: the table" in text

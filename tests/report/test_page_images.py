@@ -23,12 +23,12 @@ from cliptail_jax.report import evaluated_images, images, training_images
 from cliptail_jax.report.comparison import compare
 from cliptail_jax.report.evaluated_images import are_evaluated, most_informative_images
 from cliptail_jax.report.images import page_images
-from cliptail_jax.report.page import write_page
 from cliptail_jax.report.style import styles
 from cliptail_jax.results.directory import read_directory
 from tests.commands import report as main
 from tests.evaluation.plain_evaluation import count_confusion
 from tests.figures.synthetic_runs import entries, make, write_evaluations
+from tests.judged_pages import page_of
 from tests.report.pictured_study import CLASSES, configs, predictions, write_pictured_run
 from tests.report.synthetic_pages import IMAGE, SCRIPT
 from tests.synthetic import sections
@@ -199,7 +199,7 @@ def test_data_that_are_gone_are_named_and_not_built_again(study, tmp_path, glyph
     advice = f"prepare it by cliptail build glyphs --data_dir={tmp_path / 'gone'}"
     gone = f"data set 'glyphs' is not prepared below {tmp_path / 'gone'} (it has no data set); {advice}"
     assert found.notes == [f"There are no training images: {gone}", f"There are no predictions of test images: {gone}"]
-    text = write_page(study).read_text()
+    text = page_of(study).read_text()
     assert text.count("is not prepared below") == 2 and 'id="classes"' in text
 
 

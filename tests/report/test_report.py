@@ -19,13 +19,13 @@ from cliptail_jax.report import run_tables as tables
 from cliptail_jax.report.claim_tables import claim_table, repeated_table
 from cliptail_jax.report.forecasts import HEADER
 from cliptail_jax.report.layout import Column
-from cliptail_jax.report.page import write_page
 from cliptail_jax.report.page_tables import columns_of
 from cliptail_jax.report.pictures import draw_claims, draw_kinds, draw_runs
 from cliptail_jax.report.run_tables import run_table
 from cliptail_jax.report.summary import plain_claims
 from cliptail_jax.runs.log import Log
 from cliptail_jax.study.sheets import StudyFigure, draw_figures
+from tests.judged_pages import page_of
 from tests.pages import rows_by_name, table_rows
 from tests.synthetic_studies import (
     CLASSES,
@@ -174,7 +174,7 @@ def test_a_measure_is_one_entry(trains, tmp_path, monkeypatch, capsys):
     difference = report["claims"][0]["difference"]
     assert difference["value"] == pytest.approx(b - a) and report["claims"][0]["margin"] == TOY.margin
     assert "squared accuracy [95 %]" in text and f"{b:.4f} [" in text and f"{difference['value']:.4f} [" in text
-    page = write_page(tmp_path).read_text()
+    page = page_of(tmp_path).read_text()
     assert "mean of the squared accuracy" in page and f"{b:.4f} [" in page and "squares" in page
     counts = {"confusion": confusion_of(0.8, 1), "top5": np.array(0)}
     summary = summarize(class_results(counts, None, None, {}))
@@ -197,7 +197,7 @@ def test_a_column_of_the_table_of_runs_is_one_entry(trains, tmp_path, monkeypatc
     assert "**tenth images**: a tenth of the images" in text
     assert report["means"]["b"]["tenth"] == FREQUENCY.sum() / 10
     assert re.search(rf" tenth\n.* images\na .* {number_text}\n", capsys.readouterr().out)
-    page = write_page(tmp_path).read_text()
+    page = page_of(tmp_path).read_text()
     assert (
         ">tenth images</button>" in page and f">{number_text}</td>" in page and "<b>tenth images</b>: a tenth" in page
     )
@@ -383,7 +383,7 @@ def test_a_studys_report_has_its_forecasts_beside_what_training_gave(trains, tmp
     assert (row["run"], row["prior"], row["odds_acc: forecast"]) == ("b", "1.25", "1.25") and row[
         "odds_acc: trained"
     ] == odds
-    assert "odds_acc: forecast" in write_page(tmp_path).read_text()
+    assert "odds_acc: forecast" in page_of(tmp_path).read_text()
     slower = "less accurate than forecast, so that bias may differ, too: b."
     assert slower not in text
     (tmp_path / "forecasts.tsv").write_text("\n".join(lines).replace("1.25", "99") + "\n")

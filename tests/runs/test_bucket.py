@@ -20,7 +20,7 @@ from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import append_line, read_lines
 from cliptail_jax.objectives import FIELDS
 from cliptail_jax.pretrained.class_head import head_for
-from cliptail_jax.report.page import address, write_page
+from cliptail_jax.report.page import address
 from cliptail_jax.results.evaluation import read_evaluation
 from cliptail_jax.runs.directory import difference_to, finish, is_finished, open_or_resume, truncate_logs
 from cliptail_jax.runs.evaluations import evaluation_directory, last_evaluation
@@ -28,6 +28,7 @@ from cliptail_jax.runs.manifests import corruption, newest_valid_step, steps_in,
 from configs import sup
 from tests.curation.zoo import NAMES, variant_of
 from tests.figures.synthetic_runs import write_run
+from tests.judged_pages import page_of
 from tests.synthetic import sections
 
 ADDRESS = "gs://bucket/"
@@ -134,7 +135,7 @@ def test_an_address_without_the_package_that_reads_it_names_the_package(monkeypa
 
 def test_runs_in_a_bucket_have_their_page_there(bucket, tmp_path):
     write_run(tmp_path / "study" / "run")
-    pages = write_page(tmp_path / "study"), write_page(bucket / "study", output=bucket / "pages" / "study.html")
+    pages = page_of(tmp_path / "study"), page_of(bucket / "study", output=bucket / "pages" / "study.html")
     local_page, bucket_page = (re.sub(r"\bp\d+\b", "id", path.read_text()) for path in pages)
     assert bucket_page.replace("gs://bucket", str(tmp_path)) == local_page
     assert address(pages[1]) == "gs://bucket/pages/study.html"

@@ -7,7 +7,6 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.report.page import unfinished_runs
-from cliptail_jax.results.directory import read_directory
 from cliptail_jax.runs.lock import InUseError
 from cliptail_jax.study import run as study
 from cliptail_jax.study import study_page, training
@@ -293,7 +292,7 @@ def page_writes(trains, monkeypatch):
     trains[0].update(a=0.5, b=0.1)
     calls = []
     monkeypatch.setattr(
-        study_page, "write_page", lambda workdir, **_: calls.append(unfinished_runs(read_directory(workdir)))
+        study_page, "write_page", lambda directories, **_: calls.append(unfinished_runs(directories[0].contents))
     )
     return calls
 
@@ -312,7 +311,7 @@ def test_a_page_that_cannot_be_written_now_does_not_stop_the_training(trains, tm
     trains[0].update(a=0.5, b=0.1, c=0.3)
     calls, reasons = [], [None, OSError("full"), OSError("full"), OSError("read-only"), None]
 
-    def write_page(workdir, **about):
+    def write_page(directories, **about):
         calls.append(about)
         if reason := reasons[len(calls) - 1]:
             raise reason

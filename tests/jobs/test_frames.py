@@ -8,7 +8,7 @@ import pytest
 from cliptail_jax import load_results
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import work_path
-from cliptail_jax.report import frames
+from cliptail_jax.jobs import frames
 from tests.synthetic_studies import (
     CLASSES,
     FREQUENCY,
