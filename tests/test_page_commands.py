@@ -7,7 +7,7 @@ import pytest
 
 from cliptail_jax.config.fields import flatten
 from cliptail_jax.config.files import known_configs, load_config
-from cliptail_jax.programs import PROGRAMS, WITH_CONFIG
+from cliptail_jax.programs import PROGRAMS, takes_config
 from tests.forked_programs import run_forked
 from tests.pages import ALL_PAGES
 
@@ -41,7 +41,7 @@ def test_a_command_on_a_page_has_a_program_flags_and_a_config_that_exist(command
     fields = [flag.removeprefix("config.") for flag in flags if flag.startswith("config.")]
     assert {flag for flag in flags if not flag.startswith("config.")} <= known, COMMANDS[command]
     config = words[0] if words and not words[0].startswith("--") else ""
-    if program not in WITH_CONFIG or not config or UNKNOWN.search(config):
+    if not takes_config(program) or not config or UNKNOWN.search(config):
         return
     assert config.partition(":")[0] in known_configs(), COMMANDS[command]
     loaded = load_config(config)

@@ -12,6 +12,7 @@ import importlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from cliptail_jax.host.errors import UserError, did_you_mean, exit_status
 from cliptail_jax.host.interrupts import exit_despite_threads, exit_on_signal, raise_on_ctrl_c
@@ -19,7 +20,7 @@ from cliptail_jax.host.memory import keep_freed_memory
 from cliptail_jax.host.printing import checked_output
 from cliptail_jax.host.tpus import leave_out_libtpu
 
-# What each program does. A program is a module of this name, whose docstring is its help, with
+# A program is a module here, whose docstring is its help and begins with its purpose in a line, with
 #     add_flags(parser)    which adds its flags to an argparse.ArgumentParser
 #     main(options)        which runs it, and imports what is slow to import
 #     CONFIGS              the names of its configs, if it takes one, which is then `options.config`
@@ -27,30 +28,9 @@ from cliptail_jax.host.tpus import leave_out_libtpu
 #     default_config       optional, with CONFIGS: returns the config if none is given
 #     set_environment      optional, with CONFIGS: sets variables that JAX reads when it is imported, as configs import it
 #     TAKES_OTHERS         True if it passes flags on to another program, which are then `options.extra_arguments`
-PROGRAMS = {
-    "train": "train one model",
-    "open_clip": "train from a command line of open_clip: cliptail open_clip -- FLAGS",
-    "evaluate": "evaluate a run, or published models zero-shot",
-    "predict": "predict the classes of images with a run or a published model",
-    "transfer": "measure features by linear probes, few-shot episodes and fine-tuning",
-    "study": "train the runs of a study, test its claims, and report",
-    "measure": "measure predictions of any model: accuracy, bias, logit adjustment",
-    "forecast": "forecast accuracy and bias of other losses, without training",
-    "report": "write the interactive page on a study or on runs",
-    "collect": "plan which images to collect, and predict what they bring",
-    "figures": "draw a figure of the paper",
-    "plan": "compile a training step for TPUs and GPUs: does it fit, how fast is it?",
-    "build": "prepare a data set",
-    "describe": "show which records and captions a config selects",
-    "count": "count class frequencies in a caption corpus",
-    "count_on_beam": "count them on a cluster with Apache Beam",
-    "laion": "build LAIONet from LAION-400M",
-    "make_head": "compute class embeddings with a published text tower",
-    "export": "export a run to a folder that open_clip loads",
-}
-
-# The programs with CONFIGS, whose modules are not imported for the help on all.
-WITH_CONFIG = ("train", "open_clip", "evaluate", "transfer", "study", "plan", "describe")
+# The modules are read, since importing all of them is slow.
+SOURCES = {file.stem: file.read_text(encoding="utf-8") for file in sorted(Path(__file__).parent.glob("[!_]*.py"))}
+PROGRAMS = {name: source.partition("\n")[0].strip('":.') for name, source in SOURCES.items() if "\ndef main(" in source}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,10 +40,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     prepare_process()
     with checked_output():
         arguments = sys.argv[1:] if arguments is None else arguments
-        status = exit_status(lambda: run(arguments), has_config=bool({*arguments[:1]} & {*WITH_CONFIG}))
+        status = exit_status(lambda: run(arguments), has_config=any(map(takes_config, arguments[:1])))
     if status == 2:
         exit_despite_threads(status)
     return status
+
+
+def takes_config(program: str) -> bool:
+    return "\nCONFIGS = " in SOURCES.get(program, "")
 
 
 def prepare_process() -> None:

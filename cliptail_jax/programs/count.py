@@ -1,4 +1,4 @@
-"""Count the captions of a corpus that name each class of a list, by the paper's rule:
+"""Count the captions of a corpus that name each class, by the paper's rule:
 
     cliptail count --captions='laion400m/*.parquet' --classes=imagenet1k --output=counts.tsv
 

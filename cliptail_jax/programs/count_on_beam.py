@@ -1,4 +1,4 @@
-"""Count the captions that name each class on a cluster with Apache Beam, as `cliptail count` does on one machine:
+"""Count on a cluster with Apache Beam, as `cliptail count` does on one machine:
 
     cliptail count_on_beam --captions='gs://bucket/laion/*.parquet' --classes=imagenet1k \\
         --output=gs://bucket/counts.tsv --runner=DataflowRunner --project=... --temp_location=...

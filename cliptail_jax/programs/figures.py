@@ -1,4 +1,7 @@
-"""Draw a figure of the paper. `cliptail figures FIGURE --help` documents its sheet and its options."""
+"""Draw a figure of the paper:
+
+cliptail figures FIGURE --help    documents its sheet and its options
+"""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""Forecast the accuracy and bias of other recipes from one trained model, without training:
+"""Forecast the accuracy and bias of other losses, without training:
 
     cliptail forecast sl batch:64 counts --workdir=runs/adjusted
     cliptail forecast sl counts --logits=logits.npz --frequency=counts.tsv --trained_with=adjusted:1 --output=forecasts.tsv

@@ -1,9 +1,9 @@
-"""Make a class head from the text tower of a CLIP, or from a BERT or RoBERTa, for `head.init` of a supervised run:
+"""Make a class head from a published text tower, for `head.init` of a supervised run:
 
     cliptail make_head --model=hf-hub:timm/resnet50_clip.openai --classes=imagenet1k \\
         --template=a+cname --output=heads/rn50.npy
 
-It writes a float32 array [classes, dim], and a .json of the same name with the classes, the template set, the model, the
+The tower is that of a CLIP, or a BERT or RoBERTa. It writes a float32 array [classes, dim], and a .json of the same name with the classes, the template set, the model, the
 SHA-256 of its weights as "weights", and the digest of the array. By default, as in the paper's heads, it averages raw
 embeddings and does not normalize the averages. Zero-shot classifiers average unit-length embeddings (--average=unit
 --norm=unit).

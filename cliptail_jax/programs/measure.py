@@ -1,4 +1,4 @@
-"""Measure predictions of any model: how biased are they towards frequent classes, and how do files differ?
+"""Measure predictions of any model: accuracy, bias, logit adjustment, differences:
 
     cliptail measure a.csv b.csv --frequency=counts.tsv
     cliptail measure sl=sl_0.csv,sl_1.csv logits.npz --train=train_labels.csv --output=runs/mine

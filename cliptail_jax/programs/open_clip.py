@@ -1,4 +1,4 @@
-"""Train from a command line of open_clip: `cliptail open_clip [OPTIONS] -- FLAGS`, such as
+"""Train from a command line of open_clip:
 
     cliptail open_clip --gpus=4 -- --model ViT-B-32 --train-data 'shards/{00000..00331}.tar' \\
         --train-num-samples 3000000 --batch-size 256 --lr 5e-4 --wd 0.1 --warmup 2000 --epochs 32 --name first
@@ -23,6 +23,7 @@ from cliptail_jax.open_clip.flags import TRAINED, count, parse
 from cliptail_jax.programs import plan
 
 END = "--"  # of this program's flags, before open_clip's
+CONFIGS = ()  # its flags become one
 TAKES_OTHERS = True  # the flags of open_clip, and values of fields of the config
 
 

@@ -1,4 +1,4 @@
-"""Plan a run on accelerators that this machine lacks: does it fit, what limits it, and how long does it take at least?
+"""Compile a training step for TPUs and GPUs: does it fit, and how fast is it?
 
     cliptail plan clip:data=imagenet_captions --config.model.dtype=bfloat16 \\
         --on=v5e-8,v4-32,h100x8

@@ -1,4 +1,4 @@
-"""Predict the classes of images with a run or a published model, and write them to a table:
+"""Predict the classes of images with a run or a published model:
 
     cliptail predict --workdir=runs/sl --images=photos/val --output=predictions.csv
     cliptail predict --model=RN50-quickgelu/cc12m --classes=names.txt --images='photos/**/*.jpg' --output=predictions.csv

@@ -1,9 +1,9 @@
-"""Write report.html on a run, a study, a transfer or evaluations of published models, from their files:
+"""Write the interactive page on a study, a run, a transfer or published models:
 
     cliptail report --workdir=RUN_OR_STUDY [--compare=OTHER ...] [--runs=PATTERN ...] [--output=FILE]
     cliptail report NAME [--compare=OTHER ...] [--runs=PATTERN ...] [--output=FILE]
 
-The page is one file that a browser opens without a network. It can be written again at any time. With the NAME of a published
+The page, report.html, is one file that a browser opens without a network. It can be written again at any time. With the NAME of a published
 study, such as quickstart, it is computed from the stored counts of its runs, with the published tests of its claims, and
 written to NAME.html in this folder.
 """

@@ -1,4 +1,4 @@
-"""Measure trained models by transfer: linear probes, few-shot episodes and fine-tuning on other sets.
+"""Measure features by linear probes, few-shot episodes and fine-tuning on other sets:
 
     cliptail transfer transfer:models=runs/sup+runs/clip,sets=cifar100+dtd --workdir=runs/transfer
 
