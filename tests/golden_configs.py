@@ -97,7 +97,7 @@ def training_configs() -> Iterator[tuple[str, Fields]]:
             values = presets[string] = load(string)
             yield string, changes(values, (small_bases if PRESETS[preset].small else bases)[values["objective"]])
     known = dict(presets)
-    for string in dict.fromkeys(run.config for run in catalogue.EVERY):
+    for string in dict.fromkeys(run.config for run in catalogue.PAPER_RUNS):
         if string in known:
             continue
         preset, (others, _, last) = string.partition(",")[0], string.rpartition(",")

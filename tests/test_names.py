@@ -6,25 +6,34 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PREPOSITIONS = (
-    "about above after against among at before below beside between beyond by during for in into minus near of off on onto out "
-    "over through to towards under until up upon via with within without"
+PREPOSITIONS = set(
+    (
+        "about above after against among at before below beside between beyond by during for in into minus near of off on onto out "
+        "over through to towards under until up upon via with within without"
+    ).split()
 )
-PRONOUNS = (
-    "all another any both each either every few fewer he here how it its itself least less many more most much neither none "
-    "now one others own same several she some such that their them then there these they this those what when where which who"
+PRONOUNS = set(
+    (
+        "all another any both each either every few fewer he here how it its itself least less many more most much neither none "
+        "now one others own same several she some such that their them then there these they this those what when where which who"
+    ).split()
 )
-PARTICIPLES = (
-    "added asked built called changed chosen compared converted copied counted drawn dropped fitted found given held judged kept "
-    "known listed made matched measured merged missing named needed printed ranked read removed seen selected shown sorted "
-    "stated taken tested trained tried unknown unused used varied wanted written"
+PARTICIPLES = set(
+    (
+        "added asked built called changed chosen compared converted copied counted drawn dropped fitted found given held judged kept "
+        "known listed made matched measured merged missing named needed printed ranked read removed seen selected shown sorted "
+        "stated taken tested trained tried unknown unused used varied wanted written"
+    ).split()
 )
 # Nouns and terms of the field in -ed; and fields of configs, of files and of timm, which have names that users and files know.
-NOUNS = (
-    "embed lowered red seed speed "
-    "adjusted borrowed confounded corrected counterbalanced exchanged finished mirrored predicted pretrained unlabelled unmatched untrimmed"
+NOUNS = set(
+    (
+        "embed lowered red seed speed "
+        "adjusted borrowed confounded corrected counterbalanced exchanged finished mirrored predicted pretrained unlabelled unmatched untrimmed"
+    ).split()
 )
-NOT_NOUNS = {*PREPOSITIONS.split(), *PRONOUNS.split(), *PARTICIPLES.split()}
+UNCLEAR = PREPOSITIONS | PRONOUNS | PARTICIPLES
+BEGINNINGS = {"as", "of", "to"}  # words with which no noun phrase begins
 # The section data.removed has a name that commands, configs and stored runs of users have; losses have those of optax and jax.numpy.
 EXCEPTIONS = {f"cliptail_jax/{name}" for name in ("config/training.py removed", "losses.py where", "losses.py counted")}
 
@@ -43,12 +52,12 @@ def variables(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def is_noun(name: str, path: str) -> bool:
-    """Whether a name in a file is no word that is refused, nor one in -ed or a phrase with `of` that is not allowed."""
-    word = name.strip("_")
-    if word in NOT_NOUNS:
+    """Whether a name in a file is no word or phrase that is refused. Constants may be participles, such as SUPPORTED."""
+    word = name.strip("_").lower()
+    if word in (UNCLEAR - PARTICIPLES if name.isupper() else UNCLEAR):
         return name == "__all__" or f"{path} {name}" in EXCEPTIONS
-    is_phrase = word.startswith("of_") or (re.fullmatch("[a-z]+ed", word) and word not in NOUNS.split())
-    return not is_phrase
+    is_participle = re.fullmatch("[a-z]+ed", word) and word not in NOUNS and not name[0].isupper()
+    return not is_participle and word.partition("_")[0] not in BEGINNINGS
 
 
 def is_property(decorator: ast.expr) -> bool:
@@ -61,7 +70,9 @@ def test_variables_and_fields_are_nouns():
     source = "class Claim:\n    by: str\n    @property\n    def on(self): self.at = 1\n    def run(self): pass"
     assert {name for _, name in variables(ast.parse(source))} == {"by", "on", "at", "self"}
     assert all(is_noun(name, "a.py") for name in ("seed", "predicted", "is_trained", "trained_models", "offset"))
-    assert not any(is_noun(name, "a.py") for name in ("of", "found", "measured", "_scaled", "of_class"))
+    assert not any(
+        is_noun(name, "a.py") for name in ("of", "found", "measured", "_scaled", "of_class", "OF_CLASS", "to_add")
+    )
     folders = [ROOT / folder for folder in ("cliptail_jax", "configs", "scripts")]
     unclear = [
         f"{path.relative_to(ROOT)}:{line} {name}"

@@ -9,7 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 from cliptail_jax.host.errors import UserError
-from cliptail_jax.host.interrupts import LEFT_BEHIND, end_with_parent
+from cliptail_jax.host.interrupts import RESOURCE_TRACKER_WARNINGS, end_with_parent
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
 
@@ -23,7 +23,7 @@ def worker_processes(count: int) -> Iterator[ProcessPoolExecutor]:
     Raises:
         UserError: A process was killed.
     """
-    sys.warnoptions.append(LEFT_BEHIND)
+    sys.warnoptions.append(RESOURCE_TRACKER_WARNINGS)
     other_processes = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")  # a fork would copy Arrow's threads in an undefined state
     workers = ProcessPoolExecutor(count, context, end_with_parent)

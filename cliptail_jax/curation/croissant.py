@@ -24,7 +24,7 @@ from cliptail_jax.metrics.imbalance import gini, imbalance_ratio
 STATED = ("name", "split", "seed")  # fields that the document states even at their defaults
 
 # Properties that a published document should have, but that a variant lacks.
-TO_ADD = ("creator", "datePublished", "url", "license", "citeAs")
+AUTHOR_FIELDS = ("creator", "datePublished", "url", "license", "citeAs")
 
 TERMS = """
     arrayShape citeAs column containedIn equivalentProperty extract field fileObject fileProperty fileSet format includes

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from cliptail_jax.config.training import Data
-from cliptail_jax.curation.croissant import TO_ADD, croissant
+from cliptail_jax.curation.croissant import AUTHOR_FIELDS, croissant
 from cliptail_jax.curation.rows import JSON_LINES, paths_of_records
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.host.errors import UserError
@@ -98,5 +98,5 @@ def write_croissant(variant: Variant, data: Data, path: Path) -> None:
     write(table, content)
     write(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     print(f"written      {table}\nwritten      {path}")
-    if to_add := [name for name in TO_ADD if name not in document]:
-        print(f"note         before you publish {path.name}, add what only you know: {', '.join(to_add)}")
+    if missing_fields := [name for name in AUTHOR_FIELDS if name not in document]:
+        print(f"note         before you publish {path.name}, add what only you know: {', '.join(missing_fields)}")

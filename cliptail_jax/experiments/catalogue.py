@@ -194,10 +194,10 @@ FURTHER_RUNS = (
     *clip("figures", FRONT, ("random",)),
     *dino("figures", {"imagenet_batch_512": ({"data": "imagenet2012", "batch_size": 512}, "ImageNet; batch 512")}),
 )
-EVERY = (*RUNS, *FURTHER_RUNS)
+PAPER_RUNS = (*RUNS, *FURTHER_RUNS)
 
 
 def first_names() -> dict[str, str]:
     """For each run's name, the first name with the same training. Equal trainings have equal config strings."""
     first: dict[str, str] = {}
-    return {run.name: first.setdefault(run.config, run.name) for run in EVERY}
+    return {run.name: first.setdefault(run.config, run.name) for run in PAPER_RUNS}

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 from cliptail_jax.host.printing import STDOUT, Output
 
 # A filter for `sys.warnoptions`: Python removes semaphores and memory that killed processes shared, and would warn of it.
-LEFT_BEHIND = "ignore::UserWarning:multiprocessing.resource_tracker"
+RESOURCE_TRACKER_WARNINGS = "ignore::UserWarning:multiprocessing.resource_tracker"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # errors of a device, not of a closed terminal or pipe
 _result_note = ""
 _temporary_folders: set[str] = set()

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from cliptail_jax.formats.decoding import ImageSource, RgbImage, UnreadableImageError, decode_image
 from cliptail_jax.host.errors import UserError
-from cliptail_jax.host.interrupts import LEFT_BEHIND
+from cliptail_jax.host.interrupts import RESOURCE_TRACKER_WARNINGS
 from cliptail_jax.host.printing import one_line
 from cliptail_jax.input.composition import Composer, Composition
 from cliptail_jax.input.preprocess import Preprocess
@@ -137,7 +137,7 @@ def iterate(dataset: grain.MapDataset, workers: int) -> Iterator[Batch]:
     options = grain.ReadOptions(num_threads=THREADS, prefetch_buffer_size=2 * THREADS)
     batches = dataset.to_iter_dataset(options)
     if workers:
-        sys.warnoptions.append(LEFT_BEHIND)
+        sys.warnoptions.append(RESOURCE_TRACKER_WARNINGS)
         batches = batches.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2))
     return iter(batches)
 

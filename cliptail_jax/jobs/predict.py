@@ -414,6 +414,6 @@ def logits_of_run(workdir: Path, data_dir: str = "") -> tuple[list[str], Float[n
 def summary(total: int, labels: Sequence[str], predictions: Predicted, class_names: Sequence[str]) -> str:
     """The number of images, and the accuracy on those with labels."""
     correct = [label == class_names[place] for label, place in zip(labels, predictions.classes[:, 0]) if label]
-    left_out = f", {total - len(labels):,} left out" if total > len(labels) else ""
+    omissions = f", {total - len(labels):,} left out" if total > len(labels) else ""
     accuracy = f", top-1 {100 * np.mean(correct):.1f} % of {len(correct):,} with a label" if correct else ""
-    return f"{len(labels):,} images{left_out}{accuracy}"
+    return f"{len(labels):,} images{omissions}{accuracy}"

@@ -34,7 +34,7 @@ def is_size(value: Any, largest: int = 2**24) -> bool:
     return type(value) is int and 0 < value <= largest
 
 
-ANY = Kind("anything")  # also for values that are checked where they are used
+ANYTHING = Kind("anything")  # also for values that are checked where they are used
 SIZE = Kind("a whole number from 1 to 2**24", is_size)
 LAYERS = Kind(
     "a number of layers from 1 to 1000, or a list of them",
@@ -56,7 +56,7 @@ OBJECT = Kind("an object", lambda value: isinstance(value, dict))
 OBJECT_OR_NONE = Kind("an object or null", lambda value: value is None or isinstance(value, dict))
 
 
-def _keys(keys: str, kind: Kind = ANY) -> dict[str, Kind]:
+def _keys(keys: str, kind: Kind = ANYTHING) -> dict[str, Kind]:
     return dict.fromkeys(keys.split(), kind)
 
 
@@ -66,8 +66,8 @@ MODEL = {
     **_keys("vision_cfg text_cfg", OBJECT),
     **_keys("quick_gelu custom_text", FLAG),
     **_keys("init_logit_scale init_logit_bias", NUMBER_OR_NONE),
-    "nonscalar_logit_scale": ANY,
-    "multimodal_cfg": ANY,  # CoCa's caption decoder, which does not affect the features
+    "nonscalar_logit_scale": ANYTHING,
+    "multimodal_cfg": ANYTHING,  # CoCa's caption decoder, which does not affect the features
 }
 TRANSFORMER = {
     "width": SIZE,

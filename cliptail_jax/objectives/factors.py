@@ -37,7 +37,7 @@ NOISE_KEYS = ("data.labels.", "data.captions.distractor")
 TEXT = ("captions", "text tower")
 
 
-def factors_between(a: Mapping[str, Any], b: Mapping[str, Any], as_many_records: bool = False) -> dict[str, list[str]]:
+def factors_between(a: Mapping[str, Any], b: Mapping[str, Any], equal_records: bool = False) -> dict[str, list[str]]:
     """The controlled factors in which two training configs differ, with the fields of each.
 
     The objective, its own sections (of SL: `head`, `loss` and `vocabulary`) and the fields that only one of the two configs
@@ -47,7 +47,7 @@ def factors_between(a: Mapping[str, Any], b: Mapping[str, Any], as_many_records:
 
     Args:
         a, b: the values by dotted key, from this or an earlier version. Missing ones have their defaults.
-        as_many_records: whether both are known to train on the same number of records.
+        equal_records: whether both are known to train on the same number of records.
     """
     configs = [completed(a), completed(b)]
     factors: dict[str, list[str]] = {OBJECTIVE: []}  # comes first
@@ -58,12 +58,12 @@ def factors_between(a: Mapping[str, Any], b: Mapping[str, Any], as_many_records:
         factors[NOISE] = [
             key for key in ("data.labels.noise", "data.captions.distractors") if any(config[key] for config in configs)
         ]
-    left_out = set() if all(known_objective(config["objective"]).uses_prompts for config in configs) else set(TEXT)
-    if as_many_records:
-        left_out |= {"scale", "data.class_match"}
-    if any(factor.startswith("data.") for factor in factors.keys() - left_out):
-        left_out.add("scale")
-    return {factor: keys for factor, keys in factors.items() if keys and factor not in left_out}
+    irrelevant = set() if all(known_objective(config["objective"]).uses_prompts for config in configs) else set(TEXT)
+    if equal_records:
+        irrelevant |= {"scale", "data.class_match"}
+    if any(factor.startswith("data.") for factor in factors.keys() - irrelevant):
+        irrelevant.add("scale")
+    return {factor: keys for factor, keys in factors.items() if keys and factor not in irrelevant}
 
 
 def factor_of(key: str, same_objective: bool) -> str:
@@ -79,7 +79,7 @@ def differs(key: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
     """Whether a field, which has other values in the two configs, makes them differ."""
     if key in NO_FACTORS or key.startswith(NOISE_KEYS):
         return False
-    if key == "total_epochs":  # no difference if both take as many steps, one on a part of the data
+    if key == "total_epochs":  # if numbers of steps are equal, one config has a part of the data
         return not (a["total_steps"] and b["total_steps"] or equal(key, "data.fraction", a, b))
     if key in ("total_steps", "optimizer.warmup_steps"):  # no difference if both take as many images, in other batches
         return not equal(key, "batch_size", a, b)

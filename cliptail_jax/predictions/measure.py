@@ -53,7 +53,7 @@ ONE_FILE = (
     "include that, give the files of several, as NAME=FILE,FILE."
 )
 NAME = re.compile(r"\w[\w.+-]*")
-OF_SEED = re.compile(r"seed_\d+(_mirrored)?")
+SEED_DIRECTORY = re.compile(r"seed_\d+(_mirrored)?")
 
 
 def measure_command(options: argparse.Namespace) -> None:
@@ -200,7 +200,7 @@ def files_by_name(arguments: Sequence[str]) -> dict[str, list[str]]:
         if not equals or Path(argument).exists():
             name, paths = Path(argument).name.removesuffix(".gz"), argument
             name = name.removesuffix(Path(name).suffix)
-        if not NAME.fullmatch(name) or name in OUTPUTS or OF_SEED.fullmatch(name):
+        if not NAME.fullmatch(name) or name in OUTPUTS or SEED_DIRECTORY.fullmatch(name):
             raise UserError(
                 f"'{name}' is no name of a model: use letters, digits, '.', '-' and '_', as in NAME={paths}"
             )

@@ -31,8 +31,8 @@ def against_baseline(baseline: RunGroup, groups: Mapping[str, RunGroup], best: B
     """The sentences on the best run against the baseline, or on why no run is compared with it."""
     if best is None:
         at_chance = [label_of(group) for group in groups.values() if group.chance_note()]
-        are = f"{', '.join(at_chance)} {'are' if len(at_chance) > 1 else 'is'} at chance"
-        return [f"No run is compared with {label_of(baseline)}, since {are}: train longer."] if at_chance else []
+        clause = f"{', '.join(at_chance)} {'are' if len(at_chance) > 1 else 'is'} at chance"
+        return [f"No run is compared with {label_of(baseline)}, since {clause}: train longer."] if at_chance else []
     group, result = groups[best.name], best.over_baseline[best.name]
     number = f" of {len(best.over_baseline)}" if len(best.over_baseline) > 1 else ""
     runs = f"({number_of_runs(len(result.by_seed), group.size)})"

@@ -4,13 +4,13 @@ import collections
 import csv
 
 from cliptail_jax.config.files import find_table
-from cliptail_jax.experiments.catalogue import EVERY, FAMILIES, FURTHER_RUNS, RUNS, first_names
+from cliptail_jax.experiments.catalogue import FAMILIES, FURTHER_RUNS, PAPER_RUNS, RUNS, first_names
 from cliptail_jax.report.layout import markdown_table
 
 
 def families() -> list[list[str]]:
     """The rows of a table of the families of runs."""
-    numbers = collections.Counter(run.family for run in EVERY)
+    numbers = collections.Counter(run.family for run in PAPER_RUNS)
     rows = [[f"`{key}`", family.title, str(numbers[key]), family.section] for key, family in FAMILIES.items()]
     return [["family", "factor", "runs", "section"], *rows]
 
@@ -28,7 +28,7 @@ def page() -> str:
     )
     lines = ["# The paper's runs (configs/README.md explains how to train them)", "", counts, "", meaning]
     for family, (title, section) in FAMILIES.items():
-        runs = [run for run in EVERY if run.family == family]
+        runs = [run for run in PAPER_RUNS if run.family == family]
         place = f"{'sections' if ' and ' in section else 'section'} {section} of the paper"
         lines += ["", f"## {title}", "", f"`family={family}`, {len(runs)} runs, {place}.", ""]
         rows = [["run", "config", "what changes", "prior", "section"]]

@@ -48,7 +48,7 @@ def is_without_prior(run: Run) -> bool:
 
 
 def partly_without_prior(groups: Sequence[RunGroup]) -> list[str]:
-    """A line on the kinds of which some runs are evaluated minus the log-prior of their loss, and others as they are."""
+    """A line on the kinds that subtract the log-prior of the loss in the evaluation of some of their runs only."""
     names = [group.name for group in groups if len({is_without_prior(run) for run in group.runs if run.summary}) > 1]
     if not names:
         return []

@@ -47,7 +47,7 @@ def factors_of(runs: Sequence[Run], other_runs: Sequence[Run]) -> dict[str, list
 
     by_seed = {run.seed: run for run in reversed(other_runs)}  # the first one, where runs have no seed
     a, b = next(((run, by_seed[run.seed]) for run in runs if run.seed in by_seed), (runs[0], other_runs[0]))
-    return factors_between(a.config, b.config, as_many_records=bool(a.images) and a.images == b.images)
+    return factors_between(a.config, b.config, equal_records=bool(a.images) and a.images == b.images)
 
 
 def names_of(factors: Mapping[str, Sequence[str]]) -> list[str]:

@@ -30,8 +30,8 @@ def describe_command(options: argparse.Namespace, workdir: str) -> None:
     config = options.config
     data = config.data
     if table_name := vars(options)["import"]:  # its captions are complete
-        as_they_are = {"words": (), "max_words": 0, "template": "", "synset": False, "distractors": 0.0}
-        data.update({"table": table_name, "captions": as_they_are})
+        whole_captions = {"words": (), "max_words": 0, "template": "", "synset": False, "distractors": 0.0}
+        data.update({"table": table_name, "captions": whole_captions})
     fields.check(data, Data(), "data.")
     fields.check(config.eval, RunEvaluation(), "eval.")
     data = fields.typed(Data(), data)

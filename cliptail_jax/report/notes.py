@@ -70,8 +70,8 @@ def left_out_note(groups: Iterable[RunGroup], has_claims: bool) -> list[str]:
     notes, slopes_of = [], {}  # slopes that leave out the same classes
     for slope, measure in MEASURES.items():
         if measure.exclusion and measure.population == CLASSES:
-            left_out = tuple((group.name, number) for group in groups if (number := group.left_out(slope)))
-            slopes_of.setdefault((measure.exclusion, left_out), []).append(slope)
+            exclusions = tuple((group.name, number) for group in groups if (number := group.left_out(slope)))
+            slopes_of.setdefault((measure.exclusion, exclusions), []).append(slope)
     for (why, numbers), slopes in slopes_of.items():
         if not numbers:
             continue

@@ -22,15 +22,15 @@ from cliptail_jax.results.study import Study, by_replicate
 from cliptail_jax.results.transfers import FILE as TRANSFERS
 from cliptail_jax.results.transfers import predictions_path
 from cliptail_jax.runs.evaluations import ARRAYS, evaluation_directory, read_arrays
-from cliptail_jax.runs.files import CONFIG, COUNTS, DATA, FORECASTS, FREQUENCY, METRICS, OF_STUDIES, SUMMARY
+from cliptail_jax.runs.files import CONFIG, COUNTS, DATA, FORECASTS, FREQUENCY, METRICS, STUDY_FILES, SUMMARY
 from cliptail_jax.runs.provenance import CLONE, history, without_flags
 from cliptail_jax.runs.records import LogLine
 
-STUDY, CLAIMS = OF_STUDIES
+STUDY, CLAIMS = STUDY_FILES
 Files = dict[str, bytes]  # contents by path
-LEFT_OUT = ("per_class_accuracy", "per_class_predictions", "predicted")  # the first two follow from the confusion
+OMITTED_ARRAYS = ("per_class_accuracy", "per_class_predictions", "predicted")  # the first two follow from the confusion
 NOT_IN_HISTORY = " (not in the history)"  # mark after a commit that nobody can check out
-OF_MACHINE = re.compile(r"""(?:^|["'=\s])((?:~?/[\w.]|gs://)[^"'\s]*)""")  # a path that exists on one machine
+LOCAL_PATH = re.compile(r"""(?:^|["'=\s])((?:~?/[\w.]|gs://)[^"'\s]*)""")  # a path that exists on one machine
 
 
 def write_archive(workdir: Path, file: Path) -> None:
@@ -84,7 +84,7 @@ def files_of_study(workdir: Path, name: str) -> Files:
         transfer_files = files_of_transfer([run for run in runs if run.workdir.parent == folder])
         files |= {str(folder.relative_to(workdir) / path): content for path, content in transfer_files.items()}
     for path, content in files.items():
-        if path.endswith((".json", ".jsonl")) and (match := OF_MACHINE.search(content.decode())):
+        if path.endswith((".json", ".jsonl")) and (match := LOCAL_PATH.search(content.decode())):
             raise UserError(f"{workdir / path} names {match[1]}, a path of this machine, which is not published")
     return files
 
@@ -101,7 +101,7 @@ def portable(command: str, name: str) -> str:
     if not command:
         return ""
     words = shlex.split(without_flags(command, ("--workdir", "--with_published", "--config.data_dir")))
-    return shlex.join([*(word for word in words if not OF_MACHINE.search(word)), f"--workdir=runs/{name}"])
+    return shlex.join([*(word for word in words if not LOCAL_PATH.search(word)), f"--workdir=runs/{name}"])
 
 
 def files_of_run(run: Run) -> Files:
@@ -116,7 +116,9 @@ def files_of_run(run: Run) -> Files:
     files[DIGESTS] = json_text({name: digest_of([content]) for name, content in files.items()}).encode()
     for set_name in run.sets:
         folder = evaluation_directory(run.workdir, set_name)
-        arrays = {name: array for name, array in read_arrays(run.workdir, set_name).items() if name not in LEFT_OUT}
+        arrays = {
+            name: array for name, array in read_arrays(run.workdir, set_name).items() if name not in OMITTED_ARRAYS
+        }
         set_files = read_existing(folder, (SUMMARY, COUNTS, FREQUENCY)) | {ARRAYS: npz(arrays)}
         files |= {str(folder.relative_to(run.workdir) / name): content for name, content in set_files.items()}
     return files

@@ -28,7 +28,7 @@ from cliptail_jax.runs.files import (
     FILES,
     FOLDERS,
     METRICS,
-    OF_STUDIES,
+    STUDY_FILES,
     SUMMARY,
     read_config,
     read_document,
@@ -117,7 +117,7 @@ def foreign_file(workdir: Path) -> str:
     """
     if read_config(workdir) is not None:
         return ""
-    return next((name for name in (*FOLDERS, *FILES, *OF_STUDIES) if (workdir / name).exists()), "")
+    return next((name for name in (*FOLDERS, *FILES, *STUDY_FILES) if (workdir / name).exists()), "")
 
 
 def prepare_directory(workdir: Path, values: FlatConfig, replace: bool) -> None:

@@ -112,8 +112,8 @@ def _retrieval_results(arrays: Mapping[str, np.ndarray], directory: Path) -> Ret
     names = [field.name for field in dataclasses.fields(RetrievalResults) if field.default is dataclasses.MISSING]
     if missing_names := [name for name in names if name not in arrays]:
         raise UserError(f"{directory} is incomplete: its arrays lack '{missing_names[0]}'; evaluate the run again")
-    left_out = int(arrays.get("left_out", 0))
-    return RetrievalResults(*(arrays[name] for name in names), arrays.get("word_frequency"), left_out)
+    num_excluded = int(arrays.get("left_out", 0))
+    return RetrievalResults(*(arrays[name] for name in names), arrays.get("word_frequency"), num_excluded)
 
 
 def write_class_arrays(directory: Path, content: ClassArrays) -> None:

@@ -15,7 +15,7 @@ from cliptail_jax.runs.records import RunDocument, TrainingData
 METRICS, SUMMARY, COUNTS = "metrics.jsonl", "summary.jsonl", "class_counts.jsonl"
 CONFIG, DATA, DESCRIPTION, FREQUENCY = "config.json", "variant.json", "model.json", "class_frequency.tsv"
 WORD_FREQUENCY = "word_frequency.tsv"  # the number of training captions in which each word occurs
-OF_STUDIES = ("study.json", "claims.json")  # files of a study, whose page a run would hide
+STUDY_FILES = ("study.json", "claims.json")  # files of a study, whose page a run would hide
 FORECASTS = "forecasts.tsv"  # in the directory of a study, whose report compares them with its runs
 FOLDERS = ("checkpoints", "eval", "tensorboard")
 # config.json comes last, so that it is removed last.

@@ -11,8 +11,8 @@ from cliptail_jax.host.files import digest_of, is_remote, write_text
 from cliptail_jax.runs.provenance import without_flags
 
 # Flags that apply only to the command of a whole study.
-NOT_OF_PARTS = "--launch --sbatch --runner --scheduler --budget --only --report --noreport".split()
-NOT_OF_PARTS += ["--until_decided", "--max_pairs"]  # the directory records them
+STUDY_FLAGS = "--launch --sbatch --runner --scheduler --budget --only --report --noreport".split()
+STUDY_FLAGS += ["--until_decided", "--max_pairs"]  # the directory records them
 # A job that SIGTERM has ended has saved its state; it goes back into the queue.
 REQUEUE = "code=$?; [ $code != 143 ] || scontrol requeue $SLURM_JOB_ID; exit $code"
 
@@ -21,7 +21,7 @@ def part_commands(command: str, names: Iterable[str]) -> dict[str, str]:
     """The command of a study with --only=NAME, by name; empty if the command is not known, as in a notebook."""
     if not command:
         return {}
-    study_command = without_flags(command, NOT_OF_PARTS)
+    study_command = without_flags(command, STUDY_FLAGS)
     if "\n" in study_command:
         raise UserError("an argument of the command has a line break, and a command of a run is one line: leave it out")
     return {name: f"{study_command} --only={shlex.quote(name)}" for name in names}
@@ -29,7 +29,7 @@ def part_commands(command: str, names: Iterable[str]) -> dict[str, str]:
 
 def report_command(command: str) -> str:
     """The command of a study that only writes its report."""
-    return f"{without_flags(command, NOT_OF_PARTS)} --report"
+    return f"{without_flags(command, STUDY_FLAGS)} --report"
 
 
 def submit_to_slurm(command: str, names: Sequence[str], workdir: Path, options: Sequence[str]) -> None:

@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from cliptail_jax.config.command_line import silence_copies
 from cliptail_jax.host.errors import UserError
-from cliptail_jax.host.interrupts import LEFT_BEHIND, end_with_parent
+from cliptail_jax.host.interrupts import RESOURCE_TRACKER_WARNINGS, end_with_parent
 from cliptail_jax.host.memory import keep_freed_memory
 from cliptail_jax.runs.console import log_line
 from cliptail_jax.runs.progress import clear, send_progress, show_or_print
@@ -53,7 +53,7 @@ def call_at_places(
     Raises:
         UserError: a process was killed.
     """
-    sys.warnoptions.append(LEFT_BEHIND)
+    sys.warnoptions.append(RESOURCE_TRACKER_WARNINGS)
     context = multiprocessing.get_context("spawn")  # a fork would copy JAX's threads in an undefined state
     free = context.SimpleQueue()
     for place in places:

@@ -43,7 +43,7 @@ from cliptail_jax.runs.on_dask import run_on_dask
 from cliptail_jax.runs.provenance import command, without_flags
 from cliptail_jax.study import stated_claims
 from cliptail_jax.study.configuration import ReplicateConfigs, RunConfigs, StudyConfig, queue_of
-from cliptail_jax.study.launch import NOT_OF_PARTS, part_commands
+from cliptail_jax.study.launch import STUDY_FLAGS, part_commands
 from cliptail_jax.study.measure import read_runs, transfer_runs
 from cliptail_jax.study.places import Place, leave_chips
 from cliptail_jax.study.sheets import draw_figures
@@ -175,7 +175,7 @@ def open_study(config: StudyConfig, workdir: Path, overwrite: bool = False, max_
         [list(replicate) for replicate in config.replicates],
         config.claims,
         changes_of_claims(config, workdir),
-        without_flags(command(), NOT_OF_PARTS),
+        without_flags(command(), STUDY_FLAGS),
         part_commands(command(), names),
         baseline=config.baseline,
         next_command=shlex.join([*shlex.split(config.next_command), *changed_fields(command())])
@@ -251,8 +251,8 @@ def in_budget(replicates: Sequence[ReplicateConfigs], workdir: Path, minutes: fl
             return
         yield configs
         # Runs that an earlier call finished took no time in this one, but have recorded it.
-        in_training = sum(Run(workdir / name).seconds or 0 for name in trained_of(configs, workdir))
-        longest = max(longest, in_training / (min(jobs, len(configs)) or 1), time.perf_counter() - start)
+        training_seconds = sum(Run(workdir / name).seconds or 0 for name in trained_of(configs, workdir))
+        longest = max(longest, training_seconds / (min(jobs, len(configs)) or 1), time.perf_counter() - start)
 
 
 def report_study(

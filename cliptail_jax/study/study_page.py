@@ -18,7 +18,7 @@ SHARE = 20  # the page is written again after a run if the time since the last p
 
 
 class StudyPage:
-    """The page of a study while it runs; it is written at the start, after runs, and after each report."""
+    """The page of a study, which is written when the study starts, after runs, and after each report."""
 
     def __init__(self, study: Study, workdir: Path):
         self._study, self._workdir = study, workdir

@@ -37,7 +37,7 @@ class LearningMonitor:
             return ""
         return self._once(
             NO_PROGRESS,
-            f"the loss is {loss:.3f} at step {step:,}, as without any knowledge ({self._chance:.3f}): the features may have "
+            f"the loss is {loss:.3f} at step {step:,}, the loss of random predictions ({self._chance:.3f}): the features may have "
             "collapsed; try a lower optimizer.learning_rate or more warm-up",
         )
 

@@ -113,7 +113,7 @@ def families_of(arg: str) -> tuple[list[str], str]:
 def runs_of(families: list[str], preset: str) -> dict[str, tuple[str, catalogue.PaperRun]]:
     """The runs of families by name, or their counterparts, each with the name of the first run with the same training."""
     first = catalogue.first_names()
-    runs = {run.name: (first[run.name], run) for run in catalogue.EVERY if run.family in families}
+    runs = {run.name: (first[run.name], run) for run in catalogue.PAPER_RUNS if run.family in families}
     if preset:
         counterparts = {
             name: small.counterpart(run, preset) for name, (_, run) in runs.items() if small.has_counterpart(run)

@@ -33,7 +33,7 @@ from cliptail_jax.metrics.seeds import SeedVariance, pooled_variance, variance_o
 
 KINDS, FIXED = 8, 4
 POWERS = 0.8, 0.9, 0.95  # of four pairs, if variances are known
-OF_PAIR, SHARED = 8.0, 1.0  # variances of a difference; that of the mean of four pairs is 3
+PAIR_VARIANCE, SHARED = 8.0, 1.0  # variances of a difference; that of the mean of four pairs is 3
 DEGREES = 99.0  # of the variances that the bootstrap estimates from 100 classes
 
 
@@ -47,9 +47,9 @@ class Studies:
     """
 
     def __init__(self, rng: np.random.Generator, number: int, pairs: int, share: float, pools: bool):
-        self.pools, self.pair_variance = pools, OF_PAIR * (1 - share)
+        self.pools, self.pair_variance = pools, PAIR_VARIANCE * (1 - share)
         effects = rng.normal(0, np.sqrt(SHARED / 2), (number, KINDS, 1))
-        by_pair = rng.normal(0, np.sqrt(OF_PAIR / 2), (number, KINDS, pairs))
+        by_pair = rng.normal(0, np.sqrt(PAIR_VARIANCE / 2), (number, KINDS, pairs))
         self.kinds = effects + by_pair
         self.differences = self.kinds[:, 1:] - self.kinds[:, :1]
         self.accuracy = rng.chisquare(DEGREES, (number, KINDS)) / DEGREES  # estimated over true variances of classes
@@ -109,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for share in (0.0, 0.25, 0.5):
             rng = np.random.default_rng(0)
             studies = Studies(rng, options.studies, max(options.most, FIXED), share, pools)
-            sd_of_four = np.sqrt(SHARED + OF_PAIR / FIXED)
+            sd_of_four = np.sqrt(SHARED + PAIR_VARIANCE / FIXED)
             trues = [float(ndtri(power) + ndtri(0.975)) * sd_of_four for power in POWERS]
             in_looks = [studies.in_looks(options.most, true) for true in trues]
             print_report(

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torchvision import datasets, transforms
 
 SIZE, CLASSES, EPOCHS, BATCH, RATE = 16, 30, 20, 64, 2e-3
-MOST, LEAST = 500, 5  # training images of a class
+LARGEST, SMALLEST = 500, 5  # training images of a class
 LOSSES = {
     "sl": lambda z, y, n, k: F.cross_entropy(z, y),
     "batch": lambda z, y, n, k: F.cross_entropy(z + (k > 0).float().log(), y),
@@ -45,7 +45,7 @@ parser.add_argument("--folder", default="", help="images to train and test on, i
 folder = parser.parse_args().folder
 x, y, names = load(folder, True)
 test_x, test_y, _ = load(folder, False)
-largest = torch.tensor(np.geomspace(MOST, LEAST, len(names)).round())
+largest = torch.tensor(np.geomspace(LARGEST, SMALLEST, len(names)).round())
 x, y = (torch.cat([part[y == c][: int(n)] for c, n in enumerate(largest)]) for part in (x, y))
 n = torch.bincount(y, minlength=len(names)).float()
 np.savetxt("counts.tsv", [*zip(names, n.int().tolist())], fmt="%s", delimiter="\t")

@@ -14,14 +14,14 @@ from cliptail_jax.results.run import find_runs
 from tests.commands import study
 from tests.pages import rows_by_name
 
-SHARED, OF_PAIR, PAIRS = 1.0, 8.0, 4
+SHARED, PAIR_VARIANCE, PAIRS = 1.0, 8.0, 4
 
 
 def published_claim(seed, **fields):
     """A claim whose interval and pairs have these variances."""
     pairs = np.random.default_rng(seed).normal(size=PAIRS)
-    pairs = 3 + np.sqrt(OF_PAIR) * (pairs - pairs.mean()) / pairs.std(ddof=1)
-    side = quantile(0.95, 7.0) * np.sqrt(SHARED + OF_PAIR / PAIRS)
+    pairs = 3 + np.sqrt(PAIR_VARIANCE) * (pairs - pairs.mean()) / pairs.std(ddof=1)
+    side = quantile(0.95, 7.0) * np.sqrt(SHARED + PAIR_VARIANCE / PAIRS)
     fields = dict(text="", statistic="slope_acc", higher="a", lower="b") | fields
     difference = Estimate(3.0, 3 - side, 3 + side, 7.0)
     return ClaimResult(**fields, by_seed=[(value, 0.0) for value in pairs], difference=difference)
@@ -37,13 +37,13 @@ def test_variances_are_those_that_pairs_share_and_those_between_pairs():
     variances = power.variances_of("made", claims)
     assert list(variances) == ["slope_acc"]
     shared, of_pair, study, degrees = variances["slope_acc"]
-    assert (shared, of_pair) == pytest.approx((SHARED, OF_PAIR)) and (study, degrees) == ("made", 9)
+    assert (shared, of_pair) == pytest.approx((SHARED, PAIR_VARIANCE)) and (study, degrees) == ("made", 9)
 
 
 def test_a_difference_is_decided_with_a_probability_of_80_percent():
-    variances = power.Variances(SHARED, OF_PAIR, "made", 9)
+    variances = power.Variances(SHARED, PAIR_VARIANCE, "made", 9)
     for pairs in (1, 8):
-        sd = np.sqrt(SHARED + OF_PAIR / pairs)
+        sd = np.sqrt(SHARED + PAIR_VARIANCE / pairs)
         differences = np.random.default_rng(0).normal(variances.decidable(pairs), sd, 200_000)
         assert (differences > 1.96 * sd).mean() == pytest.approx(0.8, abs=0.003)
 

@@ -272,12 +272,12 @@ RECIPES = {
 
 @pytest.fixture(scope="module")
 def configs():
-    return {run.name: load_config(run.config) for run in catalogue.EVERY}
+    return {run.name: load_config(run.config) for run in catalogue.PAPER_RUNS}
 
 
 def test_the_paper_has_170_names_of_163_different_trainings(configs):
     assert len(catalogue.RUNS) == 170 and len(catalogue.FURTHER_RUNS) == 7 and len(configs) == 177
-    assert {run.family for run in catalogue.EVERY} == set(catalogue.FAMILIES)
+    assert {run.family for run in catalogue.PAPER_RUNS} == set(catalogue.FAMILIES)
     first = {}
     first_names = {run.name: first.setdefault(repr(what_trains(configs[run.name])), run.name) for run in catalogue.RUNS}
     assert len(first) == 163
@@ -313,7 +313,7 @@ def test_the_program_prints_every_run(capsys):
     assert study(["--list"]) == 0
     printed = capsys.readouterr().out
     rows = rows_by_name(printed, "run")
-    assert [*rows] == [run.name for run in catalogue.EVERY]
-    for run in catalogue.EVERY:
+    assert [*rows] == [run.name for run in catalogue.PAPER_RUNS]
+    for run in catalogue.PAPER_RUNS:
         assert rows[run.name]["config"] == f"`{run.config}`"
         assert rows[run.name]["what changes"].startswith(run.changes)

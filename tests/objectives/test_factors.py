@@ -52,7 +52,7 @@ def test_as_many_records_by_another_selection_are_the_same_scale():
     a, b = (plain(load_config("sup:data=icons")) for _ in range(2))
     b |= {"data.class_match.classes": "", "loss.logit_adjustment": 1.0, "data.n": 7}
     assert list(factors_between(a, b)) == ["objective", "data.class_match"]
-    assert list(factors_between(a, b, as_many_records=True)) == ["objective"]
+    assert list(factors_between(a, b, equal_records=True)) == ["objective"]
 
 
 def test_runs_of_earlier_versions_have_todays_names_and_defaults():

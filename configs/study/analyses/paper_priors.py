@@ -20,7 +20,7 @@ from scipy.stats import spearmanr
 
 from cliptail_jax.config.fields import plain
 from cliptail_jax.config.files import load_config
-from cliptail_jax.experiments.catalogue import EVERY, PaperRun
+from cliptail_jax.experiments.catalogue import PAPER_RUNS, PaperRun
 from cliptail_jax.formats.frequency_tables import read_frequency
 from cliptail_jax.host.errors import command_line
 from cliptail_jax.host.files import write_text
@@ -57,7 +57,7 @@ PUBLISHED = {
 def main(arguments: list[str]) -> None:
     (folder,) = map(Path, arguments)
     shares, rows = {}, []
-    for run in EVERY:
+    for run in PAPER_RUNS:
         name, correlations = frequency_name(run), published_correlations(run.name)
         if name is None:
             rows.append((run.name, *[UNKNOWN] * 4, *correlations))
