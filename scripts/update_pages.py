@@ -53,7 +53,7 @@ from cliptail_jax.open_clip import flags
 from cliptail_jax.report import catalogue
 from cliptail_jax.report.claim_tables import claim_table, difference_of, repeated_table
 from cliptail_jax.report.forecasts import compared_table
-from cliptail_jax.report.layout import LABEL, Row, Table, markdown, markdown_table, text_rows
+from cliptail_jax.report.layout import Column, Row, Table, markdown, table_of, text_rows, text_table
 from cliptail_jax.report.run_tables import table_of_numbers
 from cliptail_jax.report.study import numbers_of_study
 from cliptail_jax.results.archive import unpack, write_archive
@@ -161,9 +161,9 @@ def table(kind: str, *words: str) -> list[str]:
     """The lines of a table of this kind on the results named before a colon, with the rows named after it, or all."""
     names, rows = (part.split() for part in " ".join(words).partition(":")[::2])
     if kind in COMPARED:
-        return markdown_table(compared_runs(COMPARED[kind], names, rows))
+        return markdown(compared_runs(COMPARED[kind], names, rows))
     if kind == "differences":
-        return markdown_table(compared_differences(names, rows))
+        return markdown(compared_differences(names, rows))
     if kind == "repeated":
         repetitions = repeated_table(claims_of(names[0]).values())
         columns = [column for column in repetitions.columns if column.key not in VERDICTS]
@@ -173,9 +173,9 @@ def table(kind: str, *words: str) -> list[str]:
     if kind == "printed":
         return (RESULTS / f"{names[0]}.md").read_text(encoding="utf-8").splitlines()
     if kind == "flags":
-        return markdown_table(flags.table(*names))
+        return markdown(text_table(["flags", "here"], flags.table(*names)))
     if kind == "families":
-        return markdown_table(catalogue.families())
+        return markdown(catalogue.families())
     raise SystemExit(
         f"there is no table '{kind}': it is {', '.join(COMPARED)}, differences, repeated, forecasts, printed, flags or families"
     )
@@ -190,31 +190,36 @@ def forecasts_in(archive: Path) -> Table:
         return comparison._replace(columns=comparison.columns[1:])
 
 
-def compared_runs(titles: Mapping[str, str], names: Sequence[str], runs: Sequence[str]) -> list[list[str]]:
-    """The rows of a table of runs, with columns for each study."""
+def compared_runs(titles: Mapping[str, str], names: Sequence[str], runs: Sequence[str]) -> Table:
+    """A table of runs, with columns for each study."""
     studies = [runs_of(name) for name in names]
     prefixes = [f"{data_of(name)}: " * (len(names) > 1) for name in names]
     runs = runs or dict.fromkeys(run for rows_of in studies for run in rows_of)
-    labels = {run: next((rows_of[run].label for rows_of in studies if run in rows_of), "") for run in runs}
-    label_heads = [LABEL] * any(labels.values())
-    rows = [["run", *label_heads, *(prefix + title for prefix in prefixes for title in titles.values())]]
-    for run in runs:
-        cells = (cell_of(rows_of.get(run), *column) for rows_of in studies for column in titles.items())
-        rows.append([run, *[labels[run]] * len(label_heads), *cells])
-    return rows
+    columns = [
+        Column(
+            f"{number} {key}",
+            prefix + title,
+            value=lambda run, rows=rows, key=key, title=title: cell_of(rows.get(run), key, title),
+        )
+        for number, (prefix, rows) in enumerate(zip(prefixes, studies))
+        for key, title in titles.items()
+    ]
+    table_of_runs = table_of("run", columns, runs)
+    labels = {run: next((rows[run].label for rows in studies if run in rows), "") for run in runs}
+    return table_of_runs._replace(rows=[row._replace(label=labels[row.name]) for row in table_of_runs.rows])
 
 
-def compared_differences(names: Sequence[str], keys: Sequence[str]) -> list[list[str]]:
-    """The rows of a table of the differences of claims, with a column for each study. Verdicts are those of main_claims.py alone."""
+def compared_differences(names: Sequence[str], keys: Sequence[str]) -> Table:
+    """A table of the differences of claims, with a column for each study. Verdicts are those of main_claims.py alone."""
     studies = [claims_of(name) for name in names]
-    rows = [["claim", *(map(data_of, names) if len(names) > 1 else ["difference [95 %]"])]]
+    rows, header = [], ["claim", *(map(data_of, names) if len(names) > 1 else ["difference [95 %]"])]
     for key in dict.fromkeys(key for claims in studies for key in claims):
         study_claims = [claims.get(key) for claims in studies]
         first = next(filter(None, study_claims))
         if not keys or {key, first.statistic} & {*keys}:
             differences = [difference_of(claim).text if claim else "" for claim in study_claims]
             rows.append([f"{first.text} ({first.quantity})", *differences])
-    return rows
+    return text_table(header, rows)
 
 
 def cell_of(row: Row | None, key: str, title: str) -> str:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from cliptail_jax.formats.frequency_tables import frequency_of, read_frequency
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.report.class_frequency import comparison, draw_class_frequency
-from cliptail_jax.report.layout import plain_table
+from cliptail_jax.report.layout import text_lines
 
 OPTIONS = {
     "--frequencies": {"nargs": "+", "type": "path", "required": True, "help": "tables of class name <TAB> count"},
@@ -24,7 +24,7 @@ OPTIONS = {
 def draw(frequencies: Sequence[Path], rank_by: Path | None = None) -> Figure:
     names, ranking = read_frequency(rank_by or frequencies[0])
     corpora = {label: frequency_of(names, path) for label, path in zip(labels(frequencies), frequencies)}
-    print("\n".join(plain_table(comparison(corpora))))
+    print("\n".join(text_lines(comparison(corpora))))
     return draw_class_frequency(corpora, ranking)
 
 

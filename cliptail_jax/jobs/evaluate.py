@@ -24,8 +24,9 @@ from cliptail_jax.objectives import FIELDS, objective_class, own_config, typed_c
 from cliptail_jax.parallel import distributed
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.model import open_run
+from cliptail_jax.report import published
 from cliptail_jax.report.evaluation import decile_table, table
-from cliptail_jax.report.published import TABLES, check_tables, markdown, write_sheet
+from cliptail_jax.report.published import TABLES, check_tables, write_sheet
 from cliptail_jax.results.run import Run
 from cliptail_jax.runs.console import last_lines, log_line
 from cliptail_jax.runs.directory import difference_to
@@ -138,10 +139,10 @@ def evaluate_models(
     models, summaries, reasons = evaluate_published(config, workdir, failures)
     names = list(dict.fromkeys(config.eval.models))
     if summaries and jax.process_index() == 0:
-        print(markdown(summaries), end="")
+        print(published.table(summaries), end="")
         if len(names) > 1:
             table_path, sheet_path = (workdir / name for name in TABLES)
-            write_text(table_path, markdown(summaries))
+            write_text(table_path, published.table(summaries))
             write_sheet(models, summaries, sheet_path)
     if reasons:
         reason = "" if len(names) > 1 else f": {reasons[names[0]]}"

@@ -64,10 +64,10 @@ def run(arguments: Sequence[str]) -> None:
     """Run a program. Raises UserError if there is none of this name, or for a wrong argument."""
     name, *arguments = arguments or ["--help"]
     if name in ("-h", "--help"):
-        from cliptail_jax.report.layout import plain_table  # which other commands do not need to start
+        from cliptail_jax.report.layout import label_lines  # which other commands do not need to start
 
         usage = ["usage: cliptail [--help] [--version] PROGRAM ...", "", __doc__.strip(), "", "programs:"]
-        print("\n".join([*usage, *plain_table([*PROGRAMS.items()], indent=2)]))
+        print("\n".join([*usage, *label_lines(PROGRAMS.items(), indent=2)]))
     elif name == "--version":
         import cliptail_jax
 

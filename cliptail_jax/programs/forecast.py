@@ -23,8 +23,9 @@ import argparse
 from cliptail_jax.host.files import work_path
 from cliptail_jax.host.outputs import add_overwrite
 from cliptail_jax.metrics.recipes import RECIPES, USAGES
+from cliptail_jax.report.layout import label_lines
 
-__doc__ += "\n".join(f"    {USAGES[name]:<42}{recipe.meaning}" for name, recipe in RECIPES.items())
+__doc__ += "\n".join(label_lines(((USAGES[name], recipe.meaning) for name, recipe in RECIPES.items()), indent=4))
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:

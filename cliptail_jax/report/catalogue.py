@@ -2,17 +2,22 @@
 
 import collections
 import csv
+from collections.abc import Mapping
 
 from cliptail_jax.config.files import find_table
-from cliptail_jax.experiments.catalogue import FAMILIES, FURTHER_RUNS, PAPER_RUNS, RUNS, first_names
-from cliptail_jax.report.layout import markdown_table
+from cliptail_jax.experiments.catalogue import FAMILIES, FURTHER_RUNS, PAPER_RUNS, RUNS, PaperRun, first_names
+from cliptail_jax.report.layout import Column, Table, markdown, table_of
 
 
-def families() -> list[list[str]]:
-    """The rows of a table of the families of runs."""
+def families() -> Table:
+    """The families of runs."""
     numbers = collections.Counter(run.family for run in PAPER_RUNS)
-    rows = [[f"`{key}`", family.title, str(numbers[key]), family.section] for key, family in FAMILIES.items()]
-    return [["family", "factor", "runs", "section"], *rows]
+    columns = [
+        Column("title", "factor", value=lambda key: FAMILIES[key].title),
+        Column("runs", "runs", "", "d", numbers.__getitem__),
+        Column("section", "section", value=lambda key: FAMILIES[key].section),
+    ]
+    return table_of("family", columns, FAMILIES, lambda key: f"`{key}`")
 
 
 def page() -> str:
@@ -31,12 +36,18 @@ def page() -> str:
         runs = [run for run in PAPER_RUNS if run.family == family]
         place = f"{'sections' if ' and ' in section else 'section'} {section} of the paper"
         lines += ["", f"## {title}", "", f"`family={family}`, {len(runs)} runs, {place}.", ""]
-        rows = [["run", "config", "what changes", "prior", "section"]]
-        for run in runs:
-            alias = f" (the same run as {names[run.name]})" if names[run.name] != run.name else ""
-            rows.append([run.name, f"`{run.config}`", run.changes + alias, priors[run.name], section])
-        lines += markdown_table(rows)
+        columns = [
+            Column("config", "config", value=lambda run: f"`{run.config}`"),
+            Column("changes", "what changes", value=lambda run: run.changes + alias_of(run, names)),
+            Column("prior", "prior", value=lambda run: priors[run.name]),
+            Column("section", "section", value=lambda run: FAMILIES[run.family].section),
+        ]
+        lines += markdown(table_of("run", columns, runs, lambda run: run.name))
     return "\n".join(lines) + "\n"
+
+
+def alias_of(run: PaperRun, names: Mapping[str, str]) -> str:
+    return f" (the same run as {names[run.name]})" if names[run.name] != run.name else ""
 
 
 def prior_shares() -> dict[str, str]:

@@ -8,28 +8,41 @@ from jaxtyping import Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cliptail_jax.host.text import format_number
 from cliptail_jax.metrics.correlation import rank_correlation
 from cliptail_jax.metrics.imbalance import gini, imbalance_ratio
+from cliptail_jax.report.layout import Column, Table, table_of, text_rows
 from cliptail_jax.report.style import add_grid, legend_below, line_style
 
 GROUPS = 25  # of neighbouring classes: a curve goes through their means
 
 
-def comparison(corpora: Mapping[str, Int[np.ndarray, " class"]]) -> list[list[str]]:
-    """The rows of a table: the imbalance of each corpus, and Spearman's correlations with the numbered corpora.
+def comparison(corpora: Mapping[str, Int[np.ndarray, " class"]]) -> Table:
+    """The imbalance of each corpus, and Spearman's correlations with the numbered corpora.
 
     Hits are the sum of all counts: a caption that names two classes counts twice. max/min is over classes that occur.
     """
-    rows = [["corpus", "hits", "empty", "max/min", "Gini", *(f"ρ {n}" for n in range(1, len(corpora) + 1))]]
-    for number, (name, frequency) in enumerate(corpora.items(), 1):
-        present = frequency[frequency > 0]
-        ratio = imbalance_ratio(present) if len(present) else math.nan
-        correlations = [format_number(rank_correlation(frequency, other), ".2f") for other in corpora.values()]
-        imbalance = [format_number(ratio, ",.0f"), format_number(gini(frequency), ".2f")]
-        empty = f"{len(frequency) - len(present):,}"
-        rows.append([f"{number} {name}", f"{frequency.sum():,}", empty, *imbalance, *correlations])
-    return rows
+    columns = [
+        Column("hits", "hits", "", ",", lambda name: corpora[name].sum()),
+        Column("empty", "empty", "", ",", lambda name: np.sum(corpora[name] == 0)),
+        Column("ratio", "max/min", "", ",.0f", lambda name: ratio_of_present(corpora[name])),
+        Column("gini", "Gini", "", ".2f", lambda name: gini(corpora[name])),
+        *(
+            Column(
+                f"rho_{name}",
+                f"ρ {n}",
+                format=".2f",
+                value=lambda other, name=name: rank_correlation(corpora[other], corpora[name]),
+            )
+            for n, name in enumerate(corpora, 1)
+        ),
+    ]
+    numbers = {name: number for number, name in enumerate(corpora, 1)}
+    return table_of("corpus", columns, corpora, lambda name: f"{numbers[name]} {name}")
+
+
+def ratio_of_present(frequency: Int[np.ndarray, " class"]) -> float:
+    present = frequency[frequency > 0]
+    return imbalance_ratio(present) if len(present) else math.nan
 
 
 def draw_class_frequency(
@@ -40,7 +53,7 @@ def draw_class_frequency(
     A second panel has a linear axis: the share of each class in the hits of its corpus, from the corpus's most frequent
     class to its rarest. Below is the table of `comparison`.
     """
-    rows = comparison(corpora)
+    rows = text_rows(comparison(corpora))
     table_width = sum(0.075 * max(map(len, column)) + 0.2 for column in zip(*rows))  # in inches
     figure = Figure(figsize=(max(9, table_width), 4.6 + 0.24 * len(rows)), layout="constrained")
     top, bottom = figure.subfigures(2, 1, height_ratios=(4.6, 0.24 * len(rows)))

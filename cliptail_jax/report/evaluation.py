@@ -7,7 +7,7 @@ import numpy as np
 
 from cliptail_jax.metrics.measures import title_of
 from cliptail_jax.metrics.retrieval import CUTOFFS
-from cliptail_jax.report.layout import plain_table
+from cliptail_jax.report.layout import Column, table_of, text_lines
 from cliptail_jax.report.published import summary_cell
 
 
@@ -19,8 +19,11 @@ def table(summaries: Mapping[str, Mapping[str, Any]]) -> str:
         for key in all_keys
         if key not in ("step", "epoch", "set", "settings") and not key.endswith(("_interval", "_beyond"))
     ]
-    rows = [["", *summaries], *([title_of(key), *(summary_cell(s, key) for s in summaries.values())] for key in keys)]
-    return "\n".join(plain_table(rows))
+    columns = [
+        Column(name, name, value=lambda key, summary=summary: summary_cell(summary, key))
+        for name, summary in summaries.items()
+    ]
+    return "\n".join(text_lines(table_of("", columns, keys, title_of)))
 
 
 def decile_table(arrays: Mapping[str, np.ndarray]) -> str:
@@ -28,10 +31,17 @@ def decile_table(arrays: Mapping[str, np.ndarray]) -> str:
 
     `arrays` are as from `cliptail_jax.metrics.retrieval.by_decile`.
     """
-    rows = [["rarest word in training", "captions", *(title_of(f"text_to_image_r{k}") for k in CUTOFFS)]]
-    for decile in np.flatnonzero(arrays["decile_captions"]):
+    columns = [
+        Column("captions", "captions", "", ",", lambda decile: arrays["decile_captions"][decile]),
+        *(
+            Column(key := f"text_to_image_r{k}", title_of(key), "", ".1f", arrays[f"decile_r{k}"].__getitem__)
+            for k in CUTOFFS
+        ),
+    ]
+
+    def frequency_of(decile: int) -> str:
         low, high = arrays["decile_frequency"][decile]
-        recalls = (arrays[f"decile_r{k}"][decile] for k in CUTOFFS)
-        frequency = f"{low:,.0f}" if low == high else f"{low:,.0f} to {high:,.0f}"
-        rows.append([frequency, f"{arrays['decile_captions'][decile]:,}", *(f"{recall:.1f}" for recall in recalls)])
-    return "\n".join(plain_table(rows))
+        return f"{low:,.0f}" if low == high else f"{low:,.0f} to {high:,.0f}"
+
+    deciles = np.flatnonzero(arrays["decile_captions"])
+    return "\n".join(text_lines(table_of("rarest word in training", columns, deciles, frequency_of)))

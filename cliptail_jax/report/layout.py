@@ -1,37 +1,16 @@
-"""Tables of texts, and a table as a value. Both have a text in Markdown and one for terminals; the page has a template.
+"""A table as a value: all tables are one, whose text is in Markdown or for a terminal; the page has a template.
 
-All tables are padded by `pad_columns`, and all in Markdown are written by `markdown_table`. The texts of numbers, intervals
-and undefined values are those of `cliptail_jax.host.text`.
+The texts of numbers, intervals and undefined values are those of `cliptail_jax.host.text`.
 """
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cliptail_jax.host.text import UNDEFINED, format_bounds, format_number
 
 LABEL = "kind"  # the heading of the labels of rows
-
-
-def markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The lines of a Markdown table. The first row is its header."""
-    return [f"| {' | '.join(cells)} |" for cells in (rows[0], ["---"] * len(rows[0]), *rows[1:])]
-
-
-def plain_table(rows: Sequence[Sequence[str]], align: str = "<", indent: int = 0) -> list[str]:
-    """The lines of a table for a terminal, with columns aligned as by `pad_columns`."""
-    return [" " * indent + "  ".join(cells).rstrip() for cells in pad_columns(rows, align)]
-
-
-def pad_columns(rows: Sequence[Sequence[str]], align: str = "<") -> list[list[str]]:
-    """The rows with the cells of each column padded to the same width.
-
-    `align` has '<' (left) or '>' (right) for each column; its last letter is also that of all further columns.
-    """
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    pads = [str.rjust if side == ">" else str.ljust for side in align.ljust(len(widths), align[-1])]
-    return [[pad(cell, width) for cell, pad, width in zip(row, pads, widths)] for row in rows]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +20,7 @@ class Column:
     Attributes:
         meaning: a phrase that explains it.
         format: of its numbers, as `format` takes it.
-        value: a function from the object of a row to the value in this column.
+        value: a function from the object of a row to the number, text or `Cell` in this column.
         has_interval: whether its numbers have 95 % intervals.
         is_optional: whether a terminal that is too narrow leaves it out.
         only: 'page' or 'text' if only the page, or only report.md and the terminal, have it.
@@ -125,6 +104,28 @@ def cell(value: float | str | None, format_spec: str = "", bounds: Sequence[floa
     return Cell(text, interval, value, bounds if interval else None)
 
 
+def table_of(first: str, columns: Sequence[Column], objects: Iterable[Any], name: Callable[[Any], str] = str) -> Table:
+    """A table with a row for each object, with its name and the values of the columns."""
+    rows = []
+    for item in objects:
+        values = {column.key: column.value(item) for column in columns}
+        cells = {c.key: v if isinstance(v := values[c.key], Cell) else cell(v, c.format) for c in columns}
+        rows.append(Row(name(item), cells))
+    return Table(first, columns, rows)
+
+
+def text_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """A table of texts, of which the first in each row is its name.
+
+    >>> markdown(text_table(["run", "top-1 %"], [["sl", "54.8"]]))
+    ['| run | top-1 % |', '| --- | --- |', '| sl | 54.8 |']
+    """
+    columns = [Column(str(number), title) for number, title in enumerate(header[1:])]
+    return Table(
+        header[0], columns, [Row(row[0], dict(zip((c.key for c in columns), map(Cell, row[1:])))) for row in rows]
+    )
+
+
 def without_empty_columns(table: Table) -> Table:
     """The table without the columns that are undefined in all rows."""
     columns = [c for c in table.columns if any(row.cells[c.key].number != UNDEFINED for row in table.rows)]
@@ -142,19 +143,30 @@ def text_rows(table: Table) -> list[list[str]]:
     return rows
 
 
-def markdown(table: Table) -> list[str]:
-    """The lines of the table in Markdown."""
+def markdown(table: Table, is_padded: bool = False) -> list[str]:
+    """The lines of the table in Markdown; padded, they can be read in a terminal, too."""
     header, *rows = text_rows(table)
     columns = shown_in("text", table).columns
     strong = [False] * (len(header) - len(columns)) + [column.is_strong for column in columns]
     rows = [[f"**{text}**" * is_strong or text for text, is_strong in zip(row, strong)] for row in rows]
-    return markdown_table([header, *rows])
+    header, *rows = pad_columns([header, *rows]) if is_padded else [header, *rows]
+    return [f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *rows)]
 
 
 def legend(table: Table) -> str:
     """The meanings of the columns, and how the numbers are computed, in Markdown."""
     meanings = [f"**{column.title}**: {column.meaning}" for column in shown_in("text", table).columns if column.meaning]
     return " ".join([f"{'; '.join(meanings)}.", *table.explanations])
+
+
+def text_lines(table: Table, align: str = "<") -> list[str]:
+    """The lines of the table for a terminal of any width, with intervals, and columns aligned as by `pad_columns`."""
+    return padded_lines(text_rows(table), align)
+
+
+def label_lines(texts: Iterable[tuple[str, str]], indent: int = 0) -> list[str]:
+    """Lines of a label and a text each, for a terminal."""
+    return [" " * indent + line for line in padded_lines([*texts], "<")]
 
 
 def plain(table: Table, width: int) -> list[str]:
@@ -165,7 +177,7 @@ def plain(table: Table, width: int) -> list[str]:
     columns = shown_in("text", table).columns
     titles = [table.first, *(column.title.replace("_", " ") for column in columns)]
     rows = [[row.name + row.mark, *(row.cells[column.key].number for column in columns)] for row in table.rows]
-    lines = plain_table([*zip(*map(in_two_lines, titles)), *rows], "<>")
+    lines = padded_lines([*zip(*map(in_two_lines, titles)), *rows], "<>")
     optional = [column for column in columns if column.is_optional]
     if optional and max(map(len, lines)) > width:
         return plain(table._replace(columns=[column for column in columns if column != optional[-1]]), width)
@@ -182,3 +194,17 @@ def in_two_lines(title: str) -> tuple[str, str]:
 def shown_in(place: str, table: Table) -> Table:
     """The table with its columns on the 'page', or in 'text'."""
     return table._replace(columns=[column for column in table.columns if column.only in ("", place)])
+
+
+def padded_lines(rows: Sequence[Sequence[str]], align: str) -> list[str]:
+    return ["  ".join(cells).rstrip() for cells in pad_columns(rows, align)]
+
+
+def pad_columns(rows: Sequence[Sequence[str]], align: str = "<") -> list[list[str]]:
+    """The rows with the cells of each column padded to the same width.
+
+    `align` has '<' (left) or '>' (right) for each column; its last letter is also that of all further columns.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    pads = [str.rjust if side == ">" else str.ljust for side in align.ljust(len(widths), align[-1])]
+    return [[pad(cell, width) for cell, pad, width in zip(row, pads, widths)] for row in rows]

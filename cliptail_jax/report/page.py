@@ -32,7 +32,8 @@ from cliptail_jax.report.layout import shown_in
 from cliptail_jax.report.lead import lead_of
 from cliptail_jax.report.plot_parts import Plots
 from cliptail_jax.report.plots import draw_plots
-from cliptail_jax.report.run_tables import transfer_table, warnings_of
+from cliptail_jax.report.run_tables import warnings_of
+from cliptail_jax.report.transfer_tables import transfer_table
 from cliptail_jax.results.directory import Contents
 from cliptail_jax.results.run import directory_name
 from cliptail_jax.results.transfers import Transfer

@@ -8,7 +8,7 @@ from typing import Any
 from cliptail_jax.planning.bounds import binding, step_seconds
 from cliptail_jax.planning.compiling import Plan
 from cliptail_jax.planning.measuring import MeasuredStep
-from cliptail_jax.report.layout import markdown_table
+from cliptail_jax.report.layout import Column, markdown, table_of, text_table
 
 BINDING = {"compute": "arithmetic", "memory": "HBM", "interconnect": "the interconnect"}
 # JPEGs of short side 256 that a core decodes, crops and resizes per second (scripts/benchmark/README.md).
@@ -62,7 +62,6 @@ def table(plan: Plan, price: float = 0.0, hints: Sequence[str] = (), measurement
     hosts = f"{topology.hosts} host{'s' if topology.hosts > 1 else ''}"
     state = plan.parameters + plan.optimizer
     rows = [
-        [topology.name, f"{topology.chips} × {topology.chip.name}, {hosts}"],
         ["batch", f"{plan.batch_size:,}, {plan.batch_size / topology.chips:,.10g} a chip"],
         ["memory of a chip: parameters", size(plan.parameters)],
         ["optimizer and averages", size(plan.optimizer)],
@@ -73,7 +72,8 @@ def table(plan: Plan, price: float = 0.0, hints: Sequence[str] = (), measurement
     else:
         available = size(program.available or topology.chip.memory)
         rows.append(["**peak**", f"needs {size(program.peak)} of {available}: **does not fit**"])
-    return "\n".join(markdown_table(rows + [["what would help", hint] for hint in hints]))
+    header = [topology.name, f"{topology.chips} × {topology.chip.name}, {hosts}"]
+    return "\n".join(markdown(text_table(header, rows + [["what would help", hint] for hint in hints])))
 
 
 def step_rows(plan: Plan, price: float, measurement: MeasuredStep | None) -> list[list[str]]:
@@ -115,11 +115,14 @@ def measurement_text(step: MeasuredStep) -> str:
 
 def traffic_table(plan: Plan) -> str:
     """The operations that move most bytes from and to HBM, in Markdown."""
-    has_cache = bool(plan.topology.cache)
-    rows = [["a step's HBM traffic by operation and result", "from", "a chip", *["without the cache"] * has_cache]]
-    for operation, origin, bytes_moved, bytes_without_cache in plan.program.largest:
-        rows.append([operation, origin, size(bytes_moved), *[size(bytes_without_cache)] * has_cache])
-    return "\n".join(markdown_table(rows))
+    columns = [
+        Column("origin", "from", value=lambda operation: operation[1]),
+        Column("bytes", "a chip", value=lambda operation: size(operation[2])),
+        Column("uncached", "without the cache", value=lambda operation: size(operation[3])),
+    ]
+    columns = columns if plan.topology.cache else columns[:-1]
+    first = "a step's HBM traffic by operation and result"
+    return "\n".join(markdown(table_of(first, columns, plan.program.largest, lambda operation: operation[0])))
 
 
 def size(bytes: float) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from cliptail_jax.claims.power import POWER, Design, published_variances
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.measures import MEASURES, format_of
-from cliptail_jax.report.layout import markdown_table
+from cliptail_jax.report.layout import Column, cell, markdown, table_of
 
 PAIRS = (1, 2, 4, 8)
 
@@ -25,21 +25,22 @@ def power_table(design: Design, statistics: Collection[str], has_borrowed: bool)
             f"--power needs published results of several {unit} on {', '.join(sorted(design.data))} of this image size and the "
             "study's measures: there are none, so train two first"
         )
-    rows = [
-        [
-            "measure",
-            *(f"{pairs} {unit if pairs > 1 else design.replicate}" for pairs in PAIRS),
-            "unit",
-            "variances from",
-        ]
+    columns = [
+        *(
+            Column(
+                str(pairs),
+                f"{pairs} {unit if pairs > 1 else design.replicate}",
+                value=lambda key, pairs=pairs: cell(variances[key].decidable(pairs), format_of(key)),
+            )
+            for pairs in PAIRS
+        ),
+        Column("unit", "unit", value=lambda key: MEASURES[key].unit),
+        Column("study", "variances from", value=lambda key: variances[key].study),
     ]
-    for measure in measures:
-        numbers = [format(variances[measure].decidable(pairs), format_of(measure)) for pairs in PAIRS]
-        rows.append([measure, *numbers, MEASURES[measure].unit, variances[measure].study])
     lines = [
         f"Differences that are decided with a probability of {POWER:.0%} (two-sided, 5 %):",
         "",
-        *markdown_table(rows),
+        *markdown(table_of("measure", columns, measures)),
     ]
     clause = "" if has_borrowed else f", which the interval of one {design.replicate} leaves out"
     lines += ["", f"These numbers include how much repeated trainings differ{clause}."]

@@ -10,19 +10,25 @@ from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.text import UNDEFINED
 from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.metrics.measures import MEASURES, prediction_measures
-from cliptail_jax.report.layout import Cell, cell, plain_table
+from cliptail_jax.report.layout import Cell, Column, Table, cell, table_of, text_lines
 
 if TYPE_CHECKING:
     import pandas
 
 MAIN_MEASURES = {"mean_per_class": "mean accuracy %", "odds_acc": "bias (odds_acc)", "tail": "tail accuracy %"}
 SHOWN_TAUS = (0.0, 0.5, 1.0, 1.5, 2.0)
+NO_ESTIMATE = Estimate(math.nan)
 
 
 def cell_of(key: str, estimate: Estimate) -> Cell:
     """A measure or difference with its interval, if that is known. Its bounds are '<' or '>' far outside of the data."""
     value, *bounds = estimate[:3]
     return cell(value, MEASURES[key].format, bounds)
+
+
+def difference_cell(key: str, claim: ClaimResult | None) -> Cell:
+    """The difference in a measure, or '–' if it could not be tested."""
+    return cell_of(key, claim and claim.difference or NO_ESTIMATE)
 
 
 def no_adjustment_text(name: str, tau: float) -> str:
@@ -74,7 +80,8 @@ def adjustment_advice(
     }
     changes["mean_per_class"] += " %"
     if difference := gain.difference:
-        changes["mean_per_class"] += f" ({difference.value:+.1f} [{difference.low:.1f}, {difference.high:.1f}])"
+        number, interval, *_ = cell_of("mean_per_class", difference)
+        changes["mean_per_class"] += f" ({'+' * (difference.value >= 0)}{number} {interval})"
     return f"{name}: {start} {', '.join(changes.values())}."
 
 
@@ -101,21 +108,24 @@ def forecast_text(name: str, trained_with: str, recipe: str, measures: Mapping[s
 
 def main_measures_text(files: Mapping[str, Mapping[str, Estimate]]) -> str:
     """A row for each file, with its mean accuracy, bias and tail accuracy."""
-    rows = [["", *MAIN_MEASURES.values()]]
-    for name, estimates in files.items():
-        rows.append([name, *(cell_of(key, estimates.get(key, Estimate(math.nan))).text for key in MAIN_MEASURES)])
-    return "\n".join(plain_table(rows))
+    columns = [
+        Column(key, title, value=lambda name, key=key: cell_of(key, files[name].get(key, NO_ESTIMATE)))
+        for key, title in MAIN_MEASURES.items()
+    ]
+    return "\n".join(text_lines(table_of("", columns, files)))
 
 
 def main_differences_text(pairs: Mapping[str, Mapping[str, ClaimResult]]) -> str:
     """A row for each pair of files: its differences in the main measures, and what the first one is."""
-    rows = [["difference [95 %]", *MAIN_MEASURES.values(), "the first is"]]
-    for name, all_claims in pairs.items():
-        claims = {key: all_claims[key] for key in MAIN_MEASURES if key in all_claims}
-        differences = [claim.difference for claim in claims.values()]
-        cells = [cell_of(*pair).text if pair[1] else UNDEFINED for pair in zip(claims, differences)]
-        rows.append([name, *cells, comparison_words(claims)])
-    return "\n".join(plain_table(rows))
+    main_claims = {name: {key: claims[key] for key in MAIN_MEASURES if key in claims} for name, claims in pairs.items()}
+    columns = [
+        *(
+            Column(key, title, value=lambda name, key=key: difference_cell(key, main_claims[name].get(key)))
+            for key, title in MAIN_MEASURES.items()
+        ),
+        Column("words", "the first is", value=lambda name: comparison_words(main_claims[name])),
+    ]
+    return "\n".join(text_lines(table_of("difference [95 %]", columns, pairs)))
 
 
 def comparison_words(claims: Mapping[str, ClaimResult]) -> str:
@@ -136,39 +146,42 @@ def measures_text(files: Mapping[str, Mapping[str, Estimate]], width: int | None
     `files` are their estimates, by their names and the keys of measures.
     """
     width = width or shutil.get_terminal_size((100, 24)).columns
-    rows, no_estimate = [["", *files]], Estimate(math.nan)
-    for key in prediction_measures():
-        texts = [cell_of(key, estimates.get(key, no_estimate)).text for estimates in files.values()]
-        if any(text != UNDEFINED for text in texts):
-            rows.append([MEASURES[key].title, *texts])
-    titles, *columns = zip(*rows)
-    blocks = [[titles]]
+    columns = [
+        Column(name, name, value=lambda key, estimates=estimates: cell_of(key, estimates.get(key, NO_ESTIMATE)))
+        for name, estimates in files.items()
+    ]
+    measures = table_of("", columns, prediction_measures(), lambda key: MEASURES[key].title)
+    rows = [row for row in measures.rows if any(cell.number != UNDEFINED for cell in row.cells.values())]
+    blocks: list[list[Column]] = []
     for column in columns:
-        block = [*blocks[-1], column]
-        if len(block) > 2 and max(map(len, plain_table([*zip(*block)]))) > width:
-            blocks.append([titles, column])
+        block = [*(blocks[-1] if blocks else []), column]
+        lines = text_lines(Table("", block, rows))
+        if len(block) > 1 and max(map(len, lines)) > width:
+            blocks.append([column])
         else:
-            blocks[-1] = block
-    return "\n\n".join("\n".join(plain_table([*zip(*block)])) for block in blocks)
+            blocks[-1:] = [block]
+    return "\n\n".join("\n".join(text_lines(Table("", block, rows))) for block in blocks)
 
 
 def difference_text(name: str, rows: Mapping[str, tuple[Estimate | None, float, str]]) -> str:
     """A row for each measure by its key: its difference, if it could be tested, its margin and its verdict."""
-    cells = [[name, "difference [95 %]", "margin", "verdict"]]
-    for key, (estimate, margin, verdict) in rows.items():
-        difference = cell_of(key, estimate).text if estimate else UNDEFINED
-        cells.append([MEASURES[key].title, difference, cell(margin or None, "g").text, verdict])
-    return "\n".join(plain_table(cells))
+    columns = [
+        Column("difference", "difference [95 %]", value=lambda key: cell_of(key, rows[key][0] or NO_ESTIMATE)),
+        Column("margin", "margin", "", "g", lambda key: rows[key][1] or None),
+        Column("verdict", "verdict", value=lambda key: rows[key][2]),
+    ]
+    return "\n".join(text_lines(table_of(name, columns, rows, lambda key: MEASURES[key].title)))
 
 
 def adjustment_text(name: str, by_tau: Mapping[float, Mapping[str, float]]) -> str:
     """A row for some of the τ, with the measures of logits − τ log n on all examples. `by_tau` has them by their keys."""
-    keys = next(iter(by_tau.values()))
-    rows = [[f"{name}, logits − τ log n on all examples", *(MEASURES[key].title for key in keys)]]
-    for tau, numbers in by_tau.items():
-        if tau in SHOWN_TAUS:
-            rows.append([f"τ = {tau:g}", *(cell(numbers[key], MEASURES[key].format).text for key in keys)])
-    return "\n".join(plain_table(rows, "<>"))
+    columns = [
+        Column(key, MEASURES[key].title, "", MEASURES[key].format, lambda tau, key=key: by_tau[tau][key])
+        for key in next(iter(by_tau.values()))
+    ]
+    taus = [tau for tau in by_tau if tau in SHOWN_TAUS]
+    table = table_of(f"{name}, logits − τ log n on all examples", columns, taus, lambda tau: f"τ = {tau:g}")
+    return "\n".join(text_lines(table, "<>"))
 
 
 def frame(rows: Mapping[str, Sequence[object]], columns: Sequence[str]) -> "pandas.DataFrame":

@@ -11,7 +11,7 @@ from cliptail_jax.evaluation.published import Summaries
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import write_text
 from cliptail_jax.host.outputs import first_bytes
-from cliptail_jax.host.text import UNDEFINED, format_number, tsv
+from cliptail_jax.host.text import UNDEFINED, tsv
 from cliptail_jax.metrics.measures import GROUPS, MEASURES, Measure, format_of
 from cliptail_jax.metrics.retrieval import CUTOFFS
 from cliptail_jax.pretrained.hub import slug
@@ -24,13 +24,17 @@ from cliptail_jax.pretrained.published import (
     listed_models,
     published_models,
 )
-from cliptail_jax.report.layout import cell, markdown_table, pad_columns, plain_table
+from cliptail_jax.report.layout import Cell, Column, cell, markdown, table_of, text_lines
 from cliptail_jax.report.run_tables import measure_column
 
 CLASS_MEASURES = ("top1", "top5", "odds_acc", "f50", "slope_pred", *GROUPS, "slope_acc", "corr_acc", "corr_pred")
 RECALLS = tuple(f"{direction}_r{k}" for direction in ("image_to_text", "text_to_image") for k in CUTOFFS)
 SHEET_COLUMNS = ("run", "set", "kind", "corpus", "backbone")
-LIST_COLUMNS = ("model", "trained on", "parameters, millions", "image size")
+LIST_COLUMNS = (
+    Column("corpus", "trained on", value=lambda model: model.corpus or UNDEFINED),
+    Column("parameters", "parameters, millions", "", ",.0f", lambda model: model.parameters / 1e6),
+    Column("image_size", "image size", value=lambda model: str(model.image_size)),
+)
 NOTE = f"'trained on' is the corpus if the paper has published its class frequencies, and '{UNDEFINED}' for others."
 TABLES = {"table.md": b"| model", "models.tsv": b"run\tset"}  # the first bytes of each
 
@@ -48,7 +52,7 @@ def model_lists(config: ConfigDict | None) -> str:
         raise UserError("--list prints lists of published models, and this config does not evaluate any")
     lines = []
     for heading, models in lists.items():
-        lines += [heading, "", *plain_table([LIST_COLUMNS, *map(row, models)]), ""]
+        lines += [heading, "", *text_lines(table_of("model", LIST_COLUMNS, models, lambda model: model.name)), ""]
     return "\n".join([*lines, NOTE]) + "\n"
 
 
@@ -61,34 +65,34 @@ def models_named(names: Sequence[str]) -> list[PublishedModel]:
     return [models[name] for name in names]
 
 
-def row(model: PublishedModel) -> tuple[str, ...]:
-    """The cells of a model."""
-    parameters = format_number(model.parameters / 1e6, ",.0f")
-    return model.name, model.corpus or UNDEFINED, parameters, str(model.image_size)
-
-
-def columns(summaries: Summaries) -> list[Measure]:
+def measures_of(summaries: Summaries) -> list[Measure]:
     """The measures of classes, if any evaluation has classes, and recalls, if any has recalls."""
     groups = [keys for keys in (CLASS_MEASURES, RECALLS) if any(keys[0] in summary for summary in summaries)]
     return [MEASURES[key] for keys in groups for key in keys]
 
 
-def markdown(summaries: Summaries) -> str:
-    """A row per model, set and class frequency, with '–' for undefined numbers."""
-    measures = columns(summaries)
-    rows = [["model", "set", *(measure_column(measure).heading for measure in measures), "class frequency"]]
-    for summary in summaries:
-        cells = [summary_cell(summary, measure.key) for measure in measures]
-        rows.append([summary["model"], summary["set"], *cells, summary["settings"]["class_frequency"] or UNDEFINED])
-    return "\n".join(markdown_table(pad_columns(rows))) + "\n"
+def table(summaries: Summaries) -> str:
+    """A row per model, set and class frequency in Markdown, with '–' for undefined numbers."""
+    columns = [
+        Column("set", "set", value=lambda summary: summary["set"]),
+        *(
+            Column(
+                key, measure_column(MEASURES[key]).heading, value=lambda summary, key=key: summary_cell(summary, key)
+            )
+            for key in (measure.key for measure in measures_of(summaries))
+        ),
+        Column("frequency", "class frequency", value=lambda s: s["settings"]["class_frequency"] or UNDEFINED),
+    ]
+    models = table_of("model", columns, summaries, lambda summary: summary["model"])
+    return "\n".join(markdown(models, is_padded=True)) + "\n"
 
 
-def summary_cell(summary: Mapping[str, Any], key: str) -> str:
+def summary_cell(summary: Mapping[str, Any], key: str) -> Cell:
     """A number of an evaluation with its interval, if it has one; '<' or '>' beyond the data, and '–' if it is undefined."""
     value = summary.get(key)
     if not isinstance(value, float):
-        return summary.get(f"{key}_beyond", UNDEFINED) if value is None else str(value)
-    return cell(value, format_of(key), summary.get(f"{key}_interval")).text
+        return cell(summary.get(f"{key}_beyond") if value is None else str(value))
+    return cell(value, format_of(key), summary.get(f"{key}_interval"))
 
 
 def write_sheet(models: Sequence[ModelName], summaries: Summaries, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The tables of runs and of transfers, each built once for report.md, the terminal and the page.
+"""The table of runs, built once for report.md, the terminal and the page.
 
 A column of the table of runs is an entry in `run_columns`.
 """
@@ -12,8 +12,7 @@ from cliptail_jax.host.text import format_number
 from cliptail_jax.metrics.measures import MEASURES, Measure, main_measures
 from cliptail_jax.report.layout import Cell, Column, Row, Table, cell, without_empty_columns
 from cliptail_jax.report.notes import left_out_note
-from cliptail_jax.results.group import RunGroup, mean_of
-from cliptail_jax.results.transfers import METHODS, Transfer
+from cliptail_jax.results.group import RunGroup
 
 # Of report.json: 'means', by group and column, and 'bias', by group and measure, which has all estimates with intervals.
 RunNumbers = Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -105,26 +104,6 @@ def run_table(groups: Sequence[RunGroup], has_claims: bool) -> Table:
         )
     labels = {group.name: group.label if group.label != group.name else "" for group in groups}
     return table_of_numbers(numbers, labels)._replace(notes=notes, explanations=remarks)
-
-
-def transfer_table(transfers: Mapping[str, Sequence[Transfer]]) -> Table:
-    """A row for each group of runs or model with results, and a column for each set and method."""
-    results_by_model: dict[str, dict[str, list[Transfer]]] = {}
-    columns = {}
-    for name, results in transfers.items():
-        for result in results:
-            title = f"{result['set']}: {METHODS[result['method']].lower()} %"
-            columns[title] = Column(title, title)
-            results_by_model.setdefault(name, {}).setdefault(title, []).append(result)
-    rows = [Row(name, {key: score(cells.get(key, [])) for key in columns}) for name, cells in results_by_model.items()]
-    return Table("model", list(columns.values()), rows)
-
-
-def score(results: Sequence[Transfer]) -> Cell:
-    """The mean score over seeds; a single result has its margin, if any."""
-    mean = cell(mean_of([result["score"] for result in results]), ".1f")
-    margin = results[0].get("margin") if len(results) == 1 else None
-    return mean if margin is None else mean._replace(number=f"{mean.number} ± {margin:.1f}")
 
 
 def warnings_of(groups: Iterable[RunGroup]) -> dict[str, str]:

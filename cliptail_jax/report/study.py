@@ -9,8 +9,9 @@ from cliptail_jax.report.claim_tables import claim_table, repeated_table
 from cliptail_jax.report.layout import Table, legend, markdown
 from cliptail_jax.report.lead import Lead
 from cliptail_jax.report.pictures import draw_claims, draw_kinds, draw_runs
-from cliptail_jax.report.run_tables import run_numbers, run_table, transfer_table, warnings_of
+from cliptail_jax.report.run_tables import run_numbers, run_table, warnings_of
 from cliptail_jax.report.style import save
+from cliptail_jax.report.transfer_tables import transfer_table
 from cliptail_jax.results.group import RunGroup, variances_of_a_run
 from cliptail_jax.results.run import Run
 from cliptail_jax.results.study import Runs, Study

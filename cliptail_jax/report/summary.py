@@ -3,10 +3,11 @@
 import textwrap
 
 from cliptail_jax.report.claim_tables import claim_table, repeated_table
-from cliptail_jax.report.layout import Table, pad_columns, plain
+from cliptail_jax.report.layout import Table, plain, text_lines, text_table
 from cliptail_jax.report.lead import Lead
-from cliptail_jax.report.run_tables import run_table, transfer_table, warnings_of
+from cliptail_jax.report.run_tables import run_table, warnings_of
 from cliptail_jax.report.study import Claims, Groups
+from cliptail_jax.report.transfer_tables import transfer_table
 from cliptail_jax.results.study import Study
 
 UNCORRECTED = "*"  # marks a verdict that changes when it is corrected for the number of claims
@@ -43,7 +44,8 @@ def plain_claims(table: Table, width: int) -> list[str]:
         [row.cells[column.key].text + mark * (column.key == "verdict") for column in columns]
         for row, mark in zip(table.rows, marks)
     ]
-    starts = ["  ".join(row) + "  " for row in pad_columns([[column.heading for column in columns], *cells])]
+    starts = text_lines(text_table([column.heading for column in columns], cells))
+    starts = [start.ljust(max(map(len, starts))) + "  " for start in starts]
     texts = [[table.first], *([row.name + row.mark, *row.details] for row in table.rows)]
     lines = []
     for start, row_texts in zip(starts, texts):

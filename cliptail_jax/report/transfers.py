@@ -9,9 +9,9 @@ from cliptail_jax.claims.judged import JudgedContents
 from cliptail_jax.datasets.known_sources import TransferSet
 from cliptail_jax.host.files import write_text
 from cliptail_jax.host.text import UNDEFINED
-from cliptail_jax.report.layout import markdown_table, pad_columns
+from cliptail_jax.report.layout import Cell, Column, markdown, table_of
 from cliptail_jax.report.page import PAGE, address, write_page
-from cliptail_jax.report.run_tables import score
+from cliptail_jax.report.transfer_tables import results_table, score
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.transfers import METHODS, Transfer
 from cliptail_jax.runs.console import last_lines
@@ -21,7 +21,7 @@ def write_report(
     workdir: Path, results: Sequence[Transfer], sets: Sequence[TransferSet], failures: Mapping[str, str]
 ) -> None:
     """Write report.md and report.html on the results of a transfer in its directory. `failures` are reasons by part."""
-    write_text(workdir / "report.md", markdown(results, sets, failures))
+    write_text(workdir / "report.md", report(results, sets, failures))
     write_page([JudgedContents(read_directory(workdir))], title="Transfer", failures=failures, overwrite=True)
 
 
@@ -31,7 +31,7 @@ def report_text(workdir: Path) -> str:
     return f"{text}\n{last_lines(workdir / 'report.md', address(workdir / PAGE))}"
 
 
-def markdown(results: Sequence[Transfer], sets: Sequence[TransferSet], failures: Mapping[str, str]) -> str:
+def report(results: Sequence[Transfer], sets: Sequence[TransferSet], failures: Mapping[str, str]) -> str:
     """The whole report."""
     lines = ["# Transfer", ""]
     for method, title in METHODS.items():
@@ -49,7 +49,7 @@ def probe_section(results: Sequence[Transfer], sets: Sequence[TransferSet]) -> l
         "logistic regression on frozen features; its weight decay λ (scikit-learn's 1/C) is the best of 45 on the validation "
         "images; it is then fitted on these and the training images.",
         "",
-        *table(results, sets, score_text),
+        *table(results, sets),
         "",
         "The chosen λ:",
         "",
@@ -77,7 +77,7 @@ def few_shot_section(results: Sequence[Transfer], sets: Sequence[TransferSet]) -
         f"{options['queries']} queries per class, from the images of all splits; nearest class mean by Euclidean distance. Birdsnap "
         "and VOC2007 have no episodes.",
         "",
-        *table(results, sets, score_text),
+        *table(results, sets),
     ]
 
 
@@ -91,7 +91,7 @@ def finetune_section(results: Sequence[Transfer], sets: Sequence[TransferSet]) -
         "with the best validation score trains once more, on the validation images and the training images. VOC2007, whose images "
         "show several classes, is left out.",
         "",
-        *table(results, sets, score_text),
+        *table(results, sets),
         "",
         "The chosen η and λ:",
         "",
@@ -117,29 +117,36 @@ def edge_note(results: Sequence[Transfer], method: str) -> list[str]:
 SECTIONS = {"probe": probe_section, "few_shot": few_shot_section, "finetune": finetune_section}
 
 
-def table(results: Sequence[Transfer], sets: Sequence[TransferSet], text_of: Callable[[Transfer], str]) -> list[str]:
-    """One row per model and one column per set; '–' for no result."""
-    cells = {(result["model"], result["set"]): text_of(result) for result in results}
-    models = list(dict.fromkeys(result["model"] for result in results))
-    rows = [[model, *(cells.get((model, transfer_set.name), UNDEFINED) for transfer_set in sets)] for model in models]
-    return markdown_table(pad_columns([["model", *(transfer_set.name for transfer_set in sets)], *rows]))
-
-
-def score_text(result: Transfer) -> str:
-    return score([result]).text
+def table(
+    results: Sequence[Transfer], sets: Sequence[TransferSet], text_of: Callable[[Transfer], str] | None = None
+) -> list[str]:
+    """One row per model and one column per set, with the scores or, by `text_of`, another text; '–' for no result."""
+    results_by_model = {result["model"]: [r for r in results if r["model"] == result["model"]] for result in results}
+    names = [transfer_set.name for transfer_set in sets]
+    cell_of = (lambda results: Cell(text_of(results[0]))) if text_of else score
+    return markdown(results_table(results_by_model, lambda result: result["set"], cell_of, names), is_padded=True)
 
 
 def set_table(results: Sequence[Transfer], sets: Sequence[TransferSet]) -> list[str]:
     """The metric and sizes of each set, and the mean time of a model."""
-    rows = [["set", "metric", "images: train + validation / test", "classes", "seconds: features, probe", "note"]]
-    for transfer_set in sets:
-        set_results = [r for r in results if r["set"] == transfer_set.name and r["method"] != "few_shot"]
-        images = classes = seconds = UNDEFINED
-        if set_results:
-            sizes = set_results[0]["sizes"]
-            images = f"{sizes['train']:,} + {sizes['validation']:,} / {sizes['test']:,}"
-            classes = f"{sizes['classes']:,}"
-        if probes := [result for result in set_results if result["method"] == "probe"]:
-            seconds = ", ".join(f"{np.mean([r[key] for r in probes]):.0f}" for key in ("feature_seconds", "seconds"))
-        rows.append([transfer_set.name, transfer_set.metric, images, classes, seconds, transfer_set.note or UNDEFINED])
-    return markdown_table(pad_columns(rows))
+
+    def sizes_of(transfer_set: TransferSet) -> Mapping[str, int]:
+        return next((r["sizes"] for r in results if r["set"] == transfer_set.name and r["method"] != "few_shot"), {})
+
+    def images_of(transfer_set: TransferSet) -> str:
+        sizes = sizes_of(transfer_set)
+        return f"{sizes['train']:,} + {sizes['validation']:,} / {sizes['test']:,}" if sizes else UNDEFINED
+
+    def seconds_of(transfer_set: TransferSet) -> str:
+        probes = [r for r in results if r["set"] == transfer_set.name and r["method"] == "probe"]
+        means = (np.mean([probe[key] for probe in probes]) for key in ("feature_seconds", "seconds"))
+        return ", ".join(f"{mean:.0f}" for mean in means) if probes else UNDEFINED
+
+    columns = [
+        Column("metric", "metric", value=lambda transfer_set: transfer_set.metric),
+        Column("images", "images: train + validation / test", value=images_of),
+        Column("classes", "classes", "", ",", lambda transfer_set: sizes_of(transfer_set).get("classes")),
+        Column("seconds", "seconds: features, probe", value=seconds_of),
+        Column("note", "note", value=lambda transfer_set: transfer_set.note or UNDEFINED),
+    ]
+    return markdown(table_of("set", columns, sets, lambda transfer_set: transfer_set.name), is_padded=True)

@@ -23,7 +23,7 @@ from cliptail_jax.host.files import write_text
 from cliptail_jax.host.text import tsv
 from cliptail_jax.planning.bounds import binding
 from cliptail_jax.planning.topologies import find_topology
-from cliptail_jax.report.layout import markdown_table
+from cliptail_jax.report.layout import markdown, text_table
 
 PLANS, PAGE = Path(__file__).with_name("plans.tsv"), Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- written by benchmark/plan_all.py -->", "<!-- end -->"
@@ -130,12 +130,13 @@ def write_plans(plans: Mapping[str, dict[str, str]]) -> None:
 
 def table(plans: Mapping[str, dict[str, str]]) -> str:
     """The typical plans in Markdown."""
-    rows = [["step", "on", "peak memory, GB", "ms by arithmetic / HBM / links", "images/s", "hours, chip-hours"]]
+    header = ["step", "on", "peak memory, GB", "ms by arithmetic / HBM / links", "images/s", "hours, chip-hours"]
+    rows = []
     for typical in (plans[key] for key in TYPICAL if key in plans):
         cells = [typical["step"], typical["on"], f"{typical['peak_gb']} of {typical['chip_gb']}"]
         cells += [" / ".join(typical[f"ms_{kind}"] for kind in ("arithmetic", "hbm", "links"))]
         rows.append([*cells, f"{int(typical['images_per_second']):,}", f"{typical['hours']}, {typical['chip_hours']}"])
-    return "\n".join(markdown_table(rows))
+    return "\n".join(markdown(text_table(header, rows)))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

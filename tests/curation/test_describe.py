@@ -225,6 +225,7 @@ def test_a_table_of_frequencies_is_never_an_input_or_another_output(role, tmp_pa
 def test_comparison_lists_the_largest_differences(tmp_path):
     frequency = np.bincount(LABELS, minlength=6) + [0, 30, 0, -20, 5, 0]
     write_frequency(tmp_path / "theirs.tsv", NAMES, frequency)
-    first, bee, dog, eel = comparison(variant_of(), tmp_path / "theirs.tsv").splitlines()
+    first, header, bee, dog, eel = comparison(variant_of(), tmp_path / "theirs.tsv").splitlines()
     assert "200 against 215 in all" in first and "3 of 6 classes equal" in first
-    assert [line.split() for line in (bee, dog, eel)] == [["40", "70", "bee"], ["20", "0", "dog"], ["0", "5", "eel"]]
+    assert [line.split() for line in (bee, dog, eel)] == [["bee", "40", "70"], ["dog", "20", "0"], ["eel", "0", "5"]]
+    assert header.split() == ["class", "records", "theirs.tsv"]

@@ -11,7 +11,7 @@ from cliptail_jax.claims.verdicts import ClaimResult, claim_numbers
 from cliptail_jax.host.files import write_json
 from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.report.page_tables import columns_of
-from cliptail_jax.report.run_tables import transfer_table
+from cliptail_jax.report.transfer_tables import transfer_table
 from scripts import update_pages
 from tests.pages import ALL_PAGES, table_rows
 from tests.synthetic_studies import claim, make_seeded_study, read_report, run_study

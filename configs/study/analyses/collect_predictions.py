@@ -35,7 +35,7 @@ from cliptail_jax.metrics.correlation import mean_rank_correlation
 from cliptail_jax.metrics.law import Posterior, fit_law
 from cliptail_jax.metrics.measures import ClassResults
 from cliptail_jax.predictions.counts import class_counts
-from cliptail_jax.report.layout import cell, markdown_table
+from cliptail_jax.report.layout import cell, markdown, text_table
 from cliptail_jax.report.training_images import data_section, data_values
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.run import Run
@@ -202,7 +202,7 @@ def main(arguments: list[str]) -> None:
         [run, *(text for rows_of in studies.values() for text in rows_of.get(run, [""] * len(PREDICTION_COLUMNS)))]
         for run in runs
     ]
-    print("\n".join(markdown_table([header, *rows])))
+    print("\n".join(markdown(text_table(header, rows))))
 
 
 if __name__ == "__main__":

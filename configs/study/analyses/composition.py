@@ -40,7 +40,7 @@ from cliptail_jax.evaluation.pairs import open_pairs
 from cliptail_jax.host.errors import UserError, command_line
 from cliptail_jax.metrics.bootstrap import percentiles
 from cliptail_jax.metrics.retrieval import DECILES, deciles
-from cliptail_jax.report.layout import cell, markdown_table
+from cliptail_jax.report.layout import cell, markdown, text_table
 from cliptail_jax.report.style import add_grid, legend_below, save, style
 from cliptail_jax.report.training_images import data_section, data_values, training_variant
 from cliptail_jax.results.run import Run
@@ -172,7 +172,7 @@ def table(runs: Sequence[Pairs]) -> list[list[str]]:
 
 @command_line
 def main(arguments: Sequence[str] | None = None) -> None:
-    (output, study_runs), groups, rows = read_runs(__doc__, arguments), {}, [COLUMNS]
+    (output, study_runs), groups, rows = read_runs(__doc__, arguments), {}, []
     for study, run in study_runs:
         if run.retrieval and not run.is_published:
             groups.setdefault((study, run.name), []).append(pairs_of(run))
@@ -195,7 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     panels[0].set(ylim=(0, None), ylabel=f"text→image recall at {FOUND} (%)")
     legend_below(figure)
     save(figure, output)
-    print("\n".join(markdown_table(rows)))
+    print("\n".join(markdown(text_table(COLUMNS, rows))))
 
 
 if __name__ == "__main__":

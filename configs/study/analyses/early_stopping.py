@@ -17,7 +17,7 @@ from cliptail_jax.host.errors import command_line
 from cliptail_jax.metrics.bootstrap import difference
 from cliptail_jax.metrics.measures import MEASURES, ClassResults
 from cliptail_jax.metrics.seeds import mean_over_seeds
-from cliptail_jax.report.layout import cell, markdown_table
+from cliptail_jax.report.layout import cell, markdown, text_table
 from cliptail_jax.results.archive import ARCHIVE, unpack
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.group import RunGroup, groups_of
@@ -33,8 +33,8 @@ HEADER = ["kind", "halfway: bias", "top-1 %", "end: bias", "top-1 %", "bias: end
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("studies", nargs="+", metavar="NAME", help="the name of published results of the study")
-    rows = [HEADER, *(row for name in parser.parse_args(arguments).studies for row in rows_of(name))]
-    print("\n".join(markdown_table(rows)))
+    rows = [row for name in parser.parse_args(arguments).studies for row in rows_of(name)]
+    print("\n".join(markdown(text_table(HEADER, rows))))
 
 
 def rows_of(name: str) -> list[list[str]]:

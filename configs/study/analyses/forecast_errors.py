@@ -31,7 +31,7 @@ from cliptail_jax.host.files import write_text
 from cliptail_jax.host.text import tsv
 from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.report.forecasts import read_forecasts
-from cliptail_jax.report.layout import markdown_table
+from cliptail_jax.report.layout import Column, Table, markdown, table_of, text_rows, text_table
 from cliptail_jax.report.style import add_grid, legend_below, save, style
 from cliptail_jax.results.archive import unpack
 from cliptail_jax.results.directory import Contents, read_directory
@@ -90,11 +90,11 @@ def main(arguments: Sequence[str]) -> None:
                 continue
             directory = Path(workdir) if workdir else unpack(known_archives()[name], Path(folder))
             points += points_of(name, read_directory(directory))
-    header, *rows = table_of(points)
+    header, *rows = text_rows(table_of_points(points))
     write_text(OUTPUT, tsv(header, rows))
     points = nearest(points)
-    write_text(MEANS, "\n".join([*markdown_table(mean_errors(points)), ""]))
-    print("\n".join(markdown_table(table_of([*filter(is_shown, points)]))))
+    write_text(MEANS, "\n".join([*markdown(mean_errors(points)), ""]))
+    print("\n".join(markdown(table_of_points([*filter(is_shown, points)]))))
     save(draw(points), options.output)
 
 
@@ -182,18 +182,26 @@ def has_learned(point: Point) -> bool:
     return point.outcome["top1"] > point.forecast["top1"] / 2
 
 
-def table_of(points: Sequence[Point]) -> list[list[str]]:
+def table_of_points(points: Sequence[Point]) -> Table:
     """A row for each kind and source."""
-    rows = [["recipe", "from", "prior", *(f"{MEASURES[key].title}: forecast, trained" for key in KEYS)]]
-    for point in points:
-        cells = [f"{point.forecast[k]:{ROUND[k]}}, {point.outcome[k]:{ROUND[k]}}" for k in KEYS]
-        rows.append([f"{point.study}: {point.name}", point.source, f"{point.prior:.2f}", *cells])
-    return rows
+
+    def values_of(point: Point, key: str) -> str:
+        return f"{point.forecast[key]:{ROUND[key]}}, {point.outcome[key]:{ROUND[key]}}"
+
+    columns = [
+        Column("source", "from", value=lambda point: point.source),
+        Column("prior", "prior", "", ".2f", lambda point: point.prior),
+        *(
+            Column(key, f"{MEASURES[key].title}: forecast, trained", value=lambda point, key=key: values_of(point, key))
+            for key in KEYS
+        ),
+    ]
+    return table_of("recipe", columns, points, lambda point: f"{point.study}: {point.name}")
 
 
-def mean_errors(points: Sequence[Point]) -> list[list[str]]:
+def mean_errors(points: Sequence[Point]) -> Table:
     """The mean absolute errors of each study over recipes that learned, of forecasts and of changes."""
-    rows = [["data", "recipes", "errors of", *(MEASURES[key].title for key in KEYS)]]
+    rows = []
     for study in dict.fromkeys(point.study for point in points):
         all_of_study = [point for point in points if point.study == study]
         group = [*filter(has_learned, all_of_study)]
@@ -204,7 +212,7 @@ def mean_errors(points: Sequence[Point]) -> list[list[str]]:
         ):
             means = [np.mean([abs(error[k]) for error in errors]) for k in KEYS]
             rows.append([study, number, name, *(f"{mean:{ROUND[k]}}" for k, mean in zip(KEYS, means))])
-    return rows
+    return text_table(["data", "recipes", "errors of", *(MEASURES[key].title for key in KEYS)], rows)
 
 
 def draw(points: Sequence[Point]) -> Figure:

@@ -48,7 +48,7 @@ from cliptail_jax.host.files import write_text
 from cliptail_jax.host.text import tsv
 from cliptail_jax.metrics.bootstrap import LEVEL
 from cliptail_jax.report.claim_tables import difference_of
-from cliptail_jax.report.layout import markdown_table
+from cliptail_jax.report.layout import Table, markdown, text_table
 from cliptail_jax.results.archive import unpack
 from cliptail_jax.results.claims import Claim
 from cliptail_jax.results.directory import Contents, read_directory
@@ -177,11 +177,11 @@ def main(arguments: Sequence[str]) -> None:
     results = correct_for_number([claim.result for claim in claims])
     claims = [claim._replace(result=result) for claim, result in zip(claims, results)]
     claims = [claim._replace(pairs=pairs_to_decide(claim, len(claims))) for claim in claims]
-    write_text(RESULTS / "tables" / "main_claims.tsv", tsv(*table_of(claims)))
+    write_text(RESULTS / "tables" / "main_claims.tsv", tsv(*rows_of_claims(claims)))
     for question in QUESTIONS:
-        rows = rows_of([claim for claim in claims if claim.question == question.key])
-        write_text(RESULTS / f"main_claims_{question.key}.md", lines(rows))
-    write_text(RESULTS / "main_claims.md", lines(counts_of(claims)))
+        table = table_of([claim for claim in claims if claim.question == question.key])
+        write_text(RESULTS / f"main_claims_{question.key}.md", "\n".join([*markdown(table), ""]))
+    write_text(RESULTS / "main_claims.md", "\n".join([*markdown(counts_of(claims)), ""]))
 
 
 def claims_of(question: Question, contents: dict[str, Contents]) -> Iterator[MainClaim]:
@@ -253,7 +253,7 @@ def pairs_to_decide(claim: MainClaim, claims: int) -> str:
     return str(next(enough, f"more than {PAIRS[-1]}"))
 
 
-def table_of(claims: Sequence[MainClaim]) -> tuple[list[str], list[list[str]]]:
+def rows_of_claims(claims: Sequence[MainClaim]) -> tuple[list[str], list[list[str]]]:
     header = ["question", "claim", "data", "study", "comparison", "difference [95 %]", "verdict", "before correction",
               "p-value", "pairs that would decide"]  # fmt: skip
     rows = []
@@ -265,14 +265,14 @@ def table_of(claims: Sequence[MainClaim]) -> tuple[list[str], list[list[str]]]:
     return header, rows
 
 
-def rows_of(claims: Sequence[MainClaim]) -> list[list[str]]:
+def table_of(claims: Sequence[MainClaim]) -> Table:
     """A row for each claim, with a column for each kind of data; the forecasts of all recipes share one."""
     data = [name for name in (CHARACTERS, PHOTOGRAPHS, ICONS) if any(claim.data == name for claim in claims)]
-    rows = [["claim", *data]]
+    rows = []
     for text in dict.fromkeys(claim.text for claim in claims):
         claims_by_data = [[claim for claim in claims if (claim.text, claim.data) == (text, name)] for name in data]
         rows.append([text, *map(cell_of, claims_by_data)])
-    return rows
+    return text_table(["claim", *data], rows)
 
 
 def cell_of(claims: Sequence[MainClaim]) -> str:
@@ -286,18 +286,14 @@ def cell_of(claims: Sequence[MainClaim]) -> str:
     return f"**{claim.verdict}** {difference_of(claim.result).text}" + f" (pairs: {claim.pairs})" * bool(claim.pairs)
 
 
-def counts_of(claims: Sequence[MainClaim]) -> list[list[str]]:
+def counts_of(claims: Sequence[MainClaim]) -> Table:
     """The number of main claims of each question by verdict."""
     verdicts = SUPPORTED, NO_EFFECT, CONTRADICTED, OPEN
-    rows = [["question", "main claims", *verdicts]]
+    rows = []
     for key, title in [*((question.key, question.title) for question in QUESTIONS), ("", "all")]:
         counts = collections.Counter(claim.verdict for claim in claims if key in ("", claim.question))
         rows.append([title, str(sum(counts.values())), *(str(counts[verdict]) for verdict in verdicts)])
-    return rows
-
-
-def lines(rows: list[list[str]]) -> str:
-    return "\n".join([*markdown_table(rows), ""])
+    return text_table(["question", "main claims", *verdicts], rows)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from cliptail_jax import measure
 from cliptail_jax.config.training import BY_FREQUENCY, UNIFORM
 from cliptail_jax.formats.frequency_tables import read_frequency
 from cliptail_jax.host.files import read_json
-from cliptail_jax.report.layout import markdown_table
+from cliptail_jax.report.layout import markdown, text_table
 
 RESULTS = Path(__file__).parents[1] / "results"
 SHARES, SAMPLINGS = (0.1, 0.3), {UNIFORM: "uniform", BY_FREQUENCY: "by class frequency"}
@@ -47,7 +47,7 @@ def main() -> None:
         assert arrays["classes"].tolist() == list(names)
     counts = np.asarray(counts)
     bias = read_json(RESULTS / "noise_glyphs_16.json")["bias"]
-    rows = [["kind", "noise", "odds_acc: forecast", "trained"]]
+    rows = []
     for kind, title in (("clip", "CLIP"), ("sl", "SL")):
         for noise, sampling in ((0.0, ""), *((noise, sampling) for sampling in SAMPLINGS for noise in SHARES)):
             forecast = measure(
@@ -56,7 +56,7 @@ def main() -> None:
             run = f"{kind}_{sampling}_{100 * noise:.0f}" if noise else kind
             text = f"{100 * noise:.0f} %, {SAMPLINGS[sampling]}" if noise else "none"
             rows.append([title, text, f"{forecast.odds_acc:.2f}", f"{bias[run]['odds_acc']['value']:.2f}"])
-    print("\n".join(markdown_table(rows)))
+    print("\n".join(markdown(text_table(["kind", "noise", "odds_acc: forecast", "trained"], rows))))
 
 
 if __name__ == "__main__":

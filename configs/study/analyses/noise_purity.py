@@ -33,7 +33,7 @@ from cliptail_jax.datasets.build import draw_missing
 from cliptail_jax.host.errors import UserError, command_line
 from cliptail_jax.metrics.bootstrap import percentiles
 from cliptail_jax.metrics.odds import TICKS, log_odds
-from cliptail_jax.report.layout import cell, markdown_table
+from cliptail_jax.report.layout import cell, markdown, text_table
 from cliptail_jax.report.style import add_grid, legend_below, save, style
 from cliptail_jax.report.training_images import training_variant
 from cliptail_jax.results.run import Run
@@ -97,7 +97,7 @@ def draw(axes: Axes, runs: Sequence[Cells]) -> None:
 
 @command_line
 def main(arguments: Sequence[str] | None = None) -> None:
-    (output, study_runs), panels, rows = read_runs(__doc__, arguments), {}, [COLUMNS]
+    (output, study_runs), panels, rows = read_runs(__doc__, arguments), {}, []
     for study, run in study_runs:
         if run.evaluation:
             cells = cells_of(run)
@@ -114,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         axes.set_title(f"{loss}, {Path(study).name}" if has_studies else loss, fontsize=10)
     legend_below(figure)
     save(figure, output)
-    print("\n".join(markdown_table(rows)))
+    print("\n".join(markdown(text_table(COLUMNS, rows))))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from cliptail_jax.host.files import write_text
 from cliptail_jax.host.text import tsv
 from cliptail_jax.metrics.effective_prior import SL_PER_DECADE, UnknownPriorError, per_decade
 from cliptail_jax.objectives import effective_log_prior
-from cliptail_jax.report.layout import markdown_table
+from cliptail_jax.report.layout import Table, markdown, text_table
 
 OUTPUT = Path(__file__).parents[1] / "results" / "tables" / "paper_priors.tsv"
 HEADER = (
@@ -72,7 +72,7 @@ def main(arguments: list[str]) -> None:
         texts = f"{slope:.3f}", f"{100 * slope / SL_PER_DECADE:.1f}"
         rows.append((run.name, name, str(len(frequency)), *texts, *correlations))
     write_text(OUTPUT, tsv(HEADER, rows))
-    print("\n".join(markdown_table(vocabulary_rows(shares))))
+    print("\n".join(markdown(vocabulary_table(shares))))
 
 
 def frequency_name(run: PaperRun) -> str | None:
@@ -107,10 +107,10 @@ def cut(frequency: Int[np.ndarray, " class"], run: PaperRun) -> Int[np.ndarray, 
     return frequency[frequency > 0]
 
 
-def vocabulary_rows(shares: dict[str, float]) -> list[list[str]]:
+def vocabulary_table(shares: dict[str, float]) -> Table:
     """A row for each published vocabulary, in the order of the prior, and two with rank correlations."""
     priors = {name: shares[f"sl_vocabulary_{name}_clip"] for name in PUBLISHED}
-    rows = [["vocabulary", "of SL's prior %", "CLIP head: corr_pred", "corr_acc", "random head: corr_pred", "corr_acc"]]
+    rows = []
     for name in sorted(PUBLISHED, key=priors.get):
         values = [f"{value:.3f}" for pair in PUBLISHED[name] for value in pair or ()]
         rows.append([name.replace("_", ", "), f"{100 * priors[name]:.0f}", *values, *[UNKNOWN] * (4 - len(values))])
@@ -123,7 +123,8 @@ def vocabulary_rows(shares: dict[str, float]) -> list[list[str]]:
                 biases = [PUBLISHED[name][head][number] for name in names]
                 correlations.append(spearmanr([values[name] for name in names], biases).statistic)
         rows.append([f"Spearman correlation with {title}", "", *(f"{value:.2f}" for value in correlations)])
-    return rows
+    header = ["vocabulary", "of SL's prior %", "CLIP head: corr_pred", "corr_acc", "random head: corr_pred", "corr_acc"]
+    return text_table(header, rows)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from cliptail_jax.config.files import find_results
 from cliptail_jax.host.errors import command_line
 from cliptail_jax.host.files import read_json
-from cliptail_jax.report.layout import Row, markdown_table
+from cliptail_jax.report.layout import Row, Table, markdown, text_table
 from cliptail_jax.report.run_tables import RunNumbers, table_of_numbers
 from cliptail_jax.report.style import add_grid, legend_below, mark_no_bias, save, style
 from configs.study.analyses.data_names import data_of
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> None:
     options = parser.parse_args(arguments)
     data = {name: next((key for key in LENGTHS if name.endswith(key)), "glyphs_16") for name in options.studies}
     numbers = {key: kinds_of(read_json(find_results(name), Any), key) for name, key in data.items()}
-    print("\n".join(markdown_table(table_of(numbers))))
+    print("\n".join(markdown(table_of(numbers))))
     save(draw(numbers), options.output)
 
 
@@ -53,16 +53,19 @@ def kinds_of(results: RunNumbers, data: str) -> Kinds:
     return kinds
 
 
-def table_of(numbers: dict[str, Kinds]) -> list[list[str]]:
+def table_of(numbers: dict[str, Kinds]) -> Table:
     """A row for each kind and data, with bias and top-1 at each length."""
-    rows = [["kind", "short: bias [95 %]", "top-1 %", "middle: bias [95 %]", "top-1 %", "long: bias [95 %]", "top-1 %"]]
+    rows, header = (
+        [],
+        ["kind", "short: bias [95 %]", "top-1 %", "middle: bias [95 %]", "top-1 %", "long: bias [95 %]", "top-1 %"],
+    )
     for data, kinds in numbers.items():
         for arm, lengths in kinds.items():
             rows.append([f"{data_of(data)}: {NAMES[arm]}"])
             for epochs in LENGTHS[data]:
                 cells = lengths[epochs].cells if epochs in lengths else {}
                 rows[-1] += [cells[key].text if key in cells else "" for key in ("odds_acc", "top1")]
-    return rows
+    return text_table(header, rows)
 
 
 def draw(numbers: dict[str, Kinds]) -> Figure:

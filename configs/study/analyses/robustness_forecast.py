@@ -16,7 +16,7 @@ from cliptail_jax.config.files import find_results
 from cliptail_jax.formats.frequency_tables import read_frequency
 from cliptail_jax.host.files import read_json
 from cliptail_jax.metrics.effective_prior import SL_PER_DECADE, batch_log_prior, per_decade
-from cliptail_jax.report.layout import markdown_table
+from cliptail_jax.report.layout import markdown, text_table
 from cliptail_jax.report.run_tables import table_of_numbers
 from configs.study.robustness import CELLS, CENTRE
 
@@ -46,7 +46,7 @@ def main() -> None:
         forecast = bias["adjusted"] + share * (bias["sl"] - bias["adjusted"])
         top1 = numbers[f"adjusted-{name}"]["top1"].value
         recipes.append(Recipe(top1, bias["batch"], forecast - bias["batch"], bias["counts"] - bias["adjusted"]))
-    rows = [HEADER]
+    rows = []
     for upper, lower in zip((100, *LOWER_BOUNDS), LOWER_BOUNDS):
         group = [recipe for recipe in recipes if lower <= recipe.top1 < upper]
         batch, excess = ([getattr(recipe, field) for recipe in group] for field in ("batch", "excess"))
@@ -60,7 +60,7 @@ def main() -> None:
                 f"{np.mean(excess):.2f} ± {np.std(excess, ddof=1):.2f}",
             ]
         )
-    print("\n".join(markdown_table(rows)))
+    print("\n".join(markdown(text_table(HEADER, rows))))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pathlib import Path
 from cliptail_jax.claims.verdicts import ClaimResult, read_claims
 from cliptail_jax.host.errors import UserError, command_line
 from cliptail_jax.report.claim_tables import difference_of
-from cliptail_jax.report.layout import markdown_table
+from cliptail_jax.report.layout import markdown, text_table
 
 GENERATIONS = {"all": "", "AVX2": "--xla_cpu_max_isa=AVX2", "SSE4_2": "--xla_cpu_max_isa=SSE4_2"}
 
@@ -45,10 +45,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name, flags in GENERATIONS.items():
         run_study(options.config, options.workdir / name, flags)
         studies[name] = read_claims(options.workdir / name / "report.json")
-    rows = [["claim", *(f"{name}: difference [95 %] and verdict" for name in studies)]]
-    for key, claim in studies["all"].items():
-        rows.append([f"{claim.text} ({claim.quantity})", *(cell(claims[key]) for claims in studies.values())])
-    print("\n".join(markdown_table(rows)))
+    header = ["claim", *(f"{name}: difference [95 %] and verdict" for name in studies)]
+    rows = [
+        [f"{claim.text} ({claim.quantity})", *(cell(claims[key]) for claims in studies.values())]
+        for key, claim in studies["all"].items()
+    ]
+    print("\n".join(markdown(text_table(header, rows))))
 
 
 if __name__ == "__main__":
