@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from cliptail_jax.claims.judged import JudgedContents
 from cliptail_jax.formats.frequency_tables import write_frequency
@@ -16,14 +15,14 @@ from cliptail_jax.host.files import files_below, is_remote, line_of, read_json, 
 from cliptail_jax.host.outputs import check_output, check_writable_folder, is_same
 from cliptail_jax.host.text import format_number
 from cliptail_jax.metrics.bootstrap import Estimate
-from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.predictions.adjustment import CHOSEN_ON, SEED
 from cliptail_jax.predictions.differences import Difference
 from cliptail_jax.predictions.evaluations import SET_NAME
 from cliptail_jax.predictions.measured import Adjusted, Measured, with_adjusted
+from cliptail_jax.report.adjustment import draw_adjustment
 from cliptail_jax.report.page import PAGE, is_page, write_page
 from cliptail_jax.report.pictures import draw_runs
-from cliptail_jax.report.style import FORMATS, add_grid, is_picture, legend_below, save, style
+from cliptail_jax.report.style import FORMATS, is_picture, save
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.evaluated import EvaluatedModel
 from cliptail_jax.results.run import PREDICTIONS, find_runs
@@ -64,7 +63,10 @@ def write_results(
     all_measured = with_adjusted(models)
     workdirs = {folder / run.seed / run.name: run for m in all_measured for run in m.group.runs}
     figures = {"measures": draw_runs({m.name: m.group for m in all_measured}, "Predictions")}
-    figures |= {f"adjustment_{m.name}": draw_adjustment(m.name, m.adjusted) for m in models if m.adjusted}
+    for m in models:
+        if m.adjusted:
+            taus = {float(tau) for text in tau_texts(m.adjusted) for tau in text.split(" and ")}
+            figures[f"adjustment_{m.name}"] = draw_adjustment(m.name, m.adjusted.by_tau, taus)
     check_results(folder, workdirs, figures, (), overwrite)  # again, because measuring may take minutes
     remove_earlier(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -205,33 +207,13 @@ def adjustment_numbers(adjusted: Adjusted) -> dict[str, Any]:
     return {
         "tau": adjusted.tau,
         "code": adjusted.code,
-        "chosen": [run.config["eval.logit_adjustment"] for run in adjusted.cross_validation.group.runs],
+        "chosen": tau_texts(adjusted),
         "chosen_on": CHOSEN_ON,
         "seed_of_halves": SEED,
         "by_tau": [{"tau": tau, **measures} for tau, measures in adjusted.by_tau.items()],
     }
 
 
-def draw_adjustment(name: str, adjusted: Adjusted) -> Figure:
-    """Draw accuracies and the log-odds of being right per decade of frequency by τ, with a line at each chosen τ."""
-    figure = Figure(figsize=(9.6, 4), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    taus = list(adjusted.by_tau)
-    accuracies = ("top1", "mean_per_class", "head", "mid", "tail")
-    chosen_taus = " and ".join(run.config["eval.logit_adjustment"] for run in adjusted.cross_validation.group.runs)
-    for axes, keys in ((left, accuracies), (right, ("odds_acc",))):
-        for number, key in enumerate(keys):
-            look = style(number if len(keys) > 1 else len(accuracies))
-            title = MEASURES[key].title.removesuffix(" %")
-            values = [measures[key] for measures in adjusted.by_tau.values()]
-            axes.plot(taus, values, **look, markersize=4, label=title)
-        for tau in {float(tau) for tau in chosen_taus.split(" and ")}:
-            axes.axvline(tau, color="grey", linewidth=0.8, linestyle=":")
-        axes.set_xlabel("τ of logits − τ log n (dotted: chosen on a half)")
-        add_grid(axes)
-    left.set_ylabel("accuracy (%)")
-    right.set_ylabel(MEASURES["odds_acc"].label)
-    right.axhline(0, color="black", linewidth=0.8)
-    figure.suptitle(f"Post-hoc logit adjustment of {name}", fontsize=12)
-    legend_below(figure, columns=6)
-    return figure
+def tau_texts(adjusted: Adjusted) -> list[str]:
+    """The τ that were chosen on the halves of each file, such as '1 and 1.1'."""
+    return [run.config["eval.logit_adjustment"] for run in adjusted.cross_validation.group.runs]
