@@ -19,8 +19,8 @@ class JudgedContents(NamedTuple):
     """
 
     contents: Contents
-    claims: Mapping[str, ClaimResult] = {}
-    best: BestRun | None = None
+    claims: Mapping[str, ClaimResult]
+    best: BestRun | None
 
 
 def judge_contents(contents: Contents, claims: Mapping[str, ClaimResult] | None = None) -> JudgedContents:

@@ -10,6 +10,7 @@ import pkgutil
 import re
 import shutil
 import sys
+import time
 from collections.abc import Iterable, Iterator
 
 import tensorflow_datasets as tfds
@@ -170,6 +171,16 @@ def origin(name: str, options: dict[str, str | bool]) -> dict[str, str]:
         for option, value in options.items()
         if value is not False
     }
+
+
+def build_command(name: str, data_dir: str, **options: str | bool) -> None:
+    """Build a data set, and print its folder and what it contains. Arguments and errors as for `build`."""
+    start, is_there = time.monotonic(), built_folder(name, data_dir).is_dir()
+    folder = build(name, data_dir, **options)
+    outcome = f"built in {time.monotonic() - start:.0f} s"
+    if is_there:
+        outcome = "already there; remove the folder to build it again"
+    print(f"{full_name(name)}: {folder} ({report(folder)}, {outcome})")
 
 
 def build_into(name: str, folder: pathlib.Path, options: dict[str, str | bool]) -> None:

@@ -49,8 +49,6 @@ FORMER_NAMES = {
     "counted_classes": "counts",
     "adjusted_logits": "adjusted",
     "balanced_sampling": "balanced",
-    "clip_names": "clip",
-    "sl_adamw": "sl",
 }
 # The numbers of looks, by the names of runs and by display names.
 LOOKS = {key: kind.look for run, kind in KINDS.items() if kind.look is not None for key in (run, kind.name)}

@@ -10,12 +10,12 @@ class Remedy(NamedTuple):
     """A remedy.
 
     Attributes:
-        lifts: the beginning of its claims in configs/study/remedies.py.
+        claim_start: the beginning of its claims in configs/study/remedies.py.
         fields: a function of the config of SL that returns the fields that differ, by key.
         name: its display name, if `cliptail_jax.experiments.kinds` has none for its runs.
     """
 
-    lifts: str
+    claim_start: str
     fields: Callable[[ConfigDict], dict[str, Any]]
     name: str = ""
 

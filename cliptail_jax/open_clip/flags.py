@@ -155,7 +155,10 @@ def split_launcher(arguments: Sequence[str]) -> tuple[int, list[str]]:
 
 
 def table(*kinds: str) -> list[list[str]]:
-    """The flags of these kinds, with their texts on the page. Flags with the same text share a row; used flags have their defaults."""
+    """The flags of these kinds, with their texts on the page.
+
+    Flags with the same text share a row; used flags have their defaults.
+    """
     by_text: dict[str, list[str]] = {}
     for flag in (flag for kind in kinds for flag in flags().values() if flag.kind == kind):
         default = f" (`{flag.default}`)" if flag.kind == "used" and flag.default else ""

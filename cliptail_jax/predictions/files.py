@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cliptail_jax.claims.judged import JudgedContents
+from cliptail_jax.claims.judged import judge_contents
 from cliptail_jax.formats.frequency_tables import write_frequency
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import files_below, is_remote, line_of, read_json, write_json, write_text
@@ -77,7 +77,7 @@ def write_results(
         for kind in FORMATS:  # appended, because names of files may have dots
             save(figure, folder / FIGURES / (name + kind))
     advice = {m.advice: m.adjusted.code for m in models if m.adjusted}
-    contents = JudgedContents(read_directory(folder))
+    contents = judge_contents(read_directory(folder))
     return write_page([contents], images=0, title="Predictions", overwrite=overwrite, advice=advice)
 
 

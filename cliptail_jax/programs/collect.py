@@ -2,11 +2,11 @@
 
     cliptail collect --workdir=RUN_OR_STUDY --images=1000 --output=plan.tsv
 
-From a run's results by class, a logistic mixed model of accuracy by class frequency predicts what more images of each class bring. The plan gives the next
-images to the class with the largest gain in the target. --output is a table of the classes: images, images to collect,
-accuracy before and after, and the images needed for 50, 75 and 90 % ('<' or '>' if more than a decade outside of the data).
-Pictures of the classes before and after are beside it (.png, .pdf, .svg). The terminal compares the plan with simple rules. If
-several runs differ only in seed, the plan is for their mean.
+From a run's results by class, a logistic mixed model of accuracy by class frequency predicts what more images of each
+class bring. The plan gives the next images to the class with the largest gain in the target. --output is a table of the
+classes: images, images to collect, accuracy before and after, and the images needed for 50, 75 and 90 % ('<' or '>' if
+more than a decade outside of the data). Pictures of the classes before and after are beside it (.png, .pdf, .svg). The
+terminal compares the plan with simple rules. If several runs differ only in seed, the plan is for their mean.
 
 --available and --cost are tables like class_frequency.tsv: a line per class, its name, a tab, and a number.
 """

@@ -1,6 +1,8 @@
 """Draw a figure of the paper:
 
-cliptail figures FIGURE --help    documents its sheet and its options
+    cliptail figures class_frequency --frequencies laion.tsv cc12m.tsv --output frequency.png
+
+`cliptail figures FIGURE --help` documents its sheet and its options.
 """
 
 import argparse

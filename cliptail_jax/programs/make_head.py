@@ -3,10 +3,10 @@
     cliptail make_head --model=hf-hub:timm/resnet50_clip.openai --classes=imagenet1k \\
         --template=a+cname --output=heads/rn50.npy
 
-The tower is that of a CLIP, or a BERT or RoBERTa. It writes a float32 array [classes, dim], and a .json of the same name with the classes, the template set, the model, the
-SHA-256 of its weights as "weights", and the digest of the array. By default, as in the paper's heads, it averages raw
-embeddings and does not normalize the averages. Zero-shot classifiers average unit-length embeddings (--average=unit
---norm=unit).
+The tower is that of a CLIP, or a BERT or RoBERTa. It writes a float32 array [classes, dim], and a .json of the same
+name with the classes, the template set, the model, the SHA-256 of its weights as "weights", and the digest of the
+array. By default, as in the paper's heads, it averages raw embeddings and does not normalize the averages. Zero-shot
+classifiers average unit-length embeddings (--average=unit --norm=unit).
 """
 
 import argparse

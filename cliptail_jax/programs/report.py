@@ -3,9 +3,9 @@
     cliptail report --workdir=RUN_OR_STUDY [--compare=OTHER ...] [--runs=PATTERN ...] [--output=FILE]
     cliptail report NAME [--compare=OTHER ...] [--runs=PATTERN ...] [--output=FILE]
 
-The page, report.html, is one file that a browser opens without a network. It can be written again at any time. With the NAME of a published
-study, such as quickstart, it is computed from the stored counts of its runs, with the published tests of its claims, and
-written to NAME.html in this folder.
+The page, report.html, is one file that a browser opens without a network. It can be written again at any time. With the
+NAME of a published study, such as quickstart, it is computed from the stored counts of its runs, with the published
+tests of its claims, and written to NAME.html in this folder.
 """
 
 import argparse

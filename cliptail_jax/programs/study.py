@@ -35,18 +35,6 @@ from cliptail_jax.host.interrupts import exit_on_signal
 from cliptail_jax.programs.command_line import add_runner, add_workdir, check_runner, non_negative
 
 CONFIGS = tuple(name for name, file in known_configs().items() if file.parent.name == "study")
-FIELDS = """\
-title: Title of the report.
-runs: A training config for each run, by the run's name.
-claims: Claims, by a short name of each, with the runs that they compare (cliptail_jax.results.claims).
-figures: Sheets of the paper's figures, by the figure's name (cliptail_jax.study.sheets). Optional.
-transfer: A config as of configs/transfer.py; its `models` are runs of the study, by default all. Optional.
-path: Names of runs that are steps of a path, for a figure with arrows from each to the next. Optional.
-baseline: A run. The report begins by comparing it with the run that has the best mean accuracy over classes. Optional.
-then: A next command for that best run. The report replaces BEST in it by the run's name. Optional.
-seed, seeds: The first seed and the number of seeds. Optional.
-counterbalanced: Whether seeds are mirrored pairs: the second run of a pair has the seed of the first and the reversed
-    order of class frequencies (data.profile.mirrored). Optional."""
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -136,13 +124,16 @@ def check_options(options: argparse.Namespace, names: list[str]) -> None:
 
 def describe_config(study: ConfigDict | None) -> str:
     """The fields of a study, all those of its first run, and those in which its other runs differ from that."""
-    from cliptail_jax.objectives import describe_config  # slow to import
+    # These are slow to import.
+    from cliptail_jax.objectives import describe_config
+    from cliptail_jax.study.check import FIELDS
 
+    meanings = "\n".join(f"{field}: {meaning}" for field, meaning in FIELDS.items())
     if study is None:
-        return f"{FIELDS}\n\nThe fields of a run, runs.NAME:\n\n{describe_config()}"
+        return f"{meanings}\n\nThe fields of a run, runs.NAME:\n\n{describe_config()}"
     (first, config), *other_runs = study.runs.items()
     values = dict(flatten(config))
-    lines = [FIELDS, "", *(f"{key} = {value!r}" for key, value in flatten(study) if not key.startswith("runs."))]
+    lines = [meanings, "", *(f"{key} = {value!r}" for key, value in flatten(study) if not key.startswith("runs."))]
     lines += ["", f"runs.{first}:", "", describe_config(config)]
     for name, other in other_runs:
         lines += ["", f"runs.{name}, where it differs from runs.{first}:", ""]

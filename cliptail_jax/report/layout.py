@@ -93,8 +93,10 @@ class Table(NamedTuple):
     explanations: Sequence[str] = ()
 
 
-def cell(value: float | str | None, format_spec: str = "", bounds: Sequence[float] | None = None) -> Cell:
-    """A text; or a number with its interval, if that has two bounds."""
+def cell(value: float | str | Cell | None, format_spec: str = "", bounds: Sequence[float] | None = None) -> Cell:
+    """A text; or a number with its interval, if that has two bounds; a cell as it is."""
+    if isinstance(value, Cell):
+        return value
     text = value if isinstance(value, str) else format_number(value, format_spec)
     if text == UNDEFINED:
         return Cell(UNDEFINED)
@@ -106,11 +108,7 @@ def cell(value: float | str | None, format_spec: str = "", bounds: Sequence[floa
 
 def table_of(first: str, columns: Sequence[Column], objects: Iterable[Any], name: Callable[[Any], str] = str) -> Table:
     """A table with a row for each object, with its name and the values of the columns."""
-    rows = []
-    for item in objects:
-        values = {column.key: column.value(item) for column in columns}
-        cells = {c.key: v if isinstance(v := values[c.key], Cell) else cell(v, c.format) for c in columns}
-        rows.append(Row(name(item), cells))
+    rows = [Row(name(item), {c.key: cell(c.value(item), c.format) for c in columns}) for item in objects]
     return Table(first, columns, rows)
 
 

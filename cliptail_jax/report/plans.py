@@ -8,7 +8,7 @@ from typing import Any
 from cliptail_jax.planning.bounds import binding, step_seconds
 from cliptail_jax.planning.compiling import Plan
 from cliptail_jax.planning.measuring import MeasuredStep
-from cliptail_jax.report.layout import Column, markdown, table_of, text_table
+from cliptail_jax.report.layout import markdown, text_table
 
 BINDING = {"compute": "arithmetic", "memory": "HBM", "interconnect": "the interconnect"}
 # JPEGs of short side 256 that a core decodes, crops and resizes per second (scripts/benchmark/README.md).
@@ -115,14 +115,13 @@ def measurement_text(step: MeasuredStep) -> str:
 
 def traffic_table(plan: Plan) -> str:
     """The operations that move most bytes from and to HBM, in Markdown."""
-    columns = [
-        Column("origin", "from", value=lambda operation: operation[1]),
-        Column("bytes", "a chip", value=lambda operation: size(operation[2])),
-        Column("uncached", "without the cache", value=lambda operation: size(operation[3])),
+    has_cache = bool(plan.topology.cache)
+    header = ["a step's HBM traffic by operation and result", "from", "a chip", *["without the cache"] * has_cache]
+    rows = [
+        [operation, origin, size(bytes_moved), *[size(bytes_without_cache)] * has_cache]
+        for operation, origin, bytes_moved, bytes_without_cache in plan.program.largest
     ]
-    columns = columns if plan.topology.cache else columns[:-1]
-    first = "a step's HBM traffic by operation and result"
-    return "\n".join(markdown(table_of(first, columns, plan.program.largest, lambda operation: operation[0])))
+    return "\n".join(markdown(text_table(header, rows)))
 
 
 def size(bytes: float) -> str:

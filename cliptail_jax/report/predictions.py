@@ -80,8 +80,7 @@ def adjustment_advice(
     }
     changes["mean_per_class"] += " %"
     if difference := gain.difference:
-        number, interval, *_ = cell_of("mean_per_class", difference)
-        changes["mean_per_class"] += f" ({'+' * (difference.value >= 0)}{number} {interval})"
+        changes["mean_per_class"] += f" ({'+' * (difference.value >= 0)}{cell_of('mean_per_class', difference).text})"
     return f"{name}: {start} {', '.join(changes.values())}."
 
 

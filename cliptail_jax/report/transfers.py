@@ -9,7 +9,7 @@ from cliptail_jax.claims.judged import JudgedContents
 from cliptail_jax.datasets.known_sources import TransferSet
 from cliptail_jax.host.files import write_text
 from cliptail_jax.host.text import UNDEFINED
-from cliptail_jax.report.layout import Cell, Column, markdown, table_of
+from cliptail_jax.report.layout import Cell, Column, cell, markdown, table_of
 from cliptail_jax.report.page import PAGE, address, write_page
 from cliptail_jax.report.transfer_tables import results_table, score
 from cliptail_jax.results.directory import read_directory
@@ -22,7 +22,7 @@ def write_report(
 ) -> None:
     """Write report.md and report.html on the results of a transfer in its directory. `failures` are reasons by part."""
     write_text(workdir / "report.md", report(results, sets, failures))
-    write_page([JudgedContents(read_directory(workdir))], title="Transfer", failures=failures, overwrite=True)
+    write_page([JudgedContents(read_directory(workdir), {}, None)], title="Transfer", failures=failures, overwrite=True)
 
 
 def report_text(workdir: Path) -> str:
@@ -53,7 +53,7 @@ def probe_section(results: Sequence[Transfer], sets: Sequence[TransferSet]) -> l
         "",
         "The chosen λ:",
         "",
-        *table(results, sets, lambda result: f"{result['weight_decay']:.2g}{' (edge)' if result['edge'] else ''}"),
+        *table(results, sets, text_cells(lambda r: f"{r['weight_decay']:.2g}{' (edge)' if r['edge'] else ''}")),
     ]
     lines += edge_note(results, "λ")
     calibrations = [result for result in results if "ece" in result]
@@ -65,7 +65,7 @@ def probe_section(results: Sequence[Transfer], sets: Sequence[TransferSet]) -> l
             "Expected calibration error in percent (15 bins) of the linear probe, raw → after temperature scaling (5 folds of the "
             "test images: the temperature is fitted on one, the error measured on the other four).",
             "",
-            *table(calibrations, sets, lambda result: f"{result['ece']:.1f} → {result['ece_scaled']:.1f}"),
+            *table(calibrations, sets, text_cells(lambda r: f"{r['ece']:.1f} → {r['ece_scaled']:.1f}")),
         ]
     return lines
 
@@ -95,7 +95,7 @@ def finetune_section(results: Sequence[Transfer], sets: Sequence[TransferSet]) -
         "",
         "The chosen η and λ:",
         "",
-        *table(results, sets, lambda result: f"{result['learning_rate']:g}, {result['weight_decay']:g}"),
+        *table(results, sets, text_cells(lambda r: f"{r['learning_rate']:g}, {r['weight_decay']:g}")),
     ]
     lines += edge_note(results, "value")
     numbers = {f"{r['model']} on {r['set']}": sum(score is None for *_, score in r["grid"]) for r in results}
@@ -118,13 +118,17 @@ SECTIONS = {"probe": probe_section, "few_shot": few_shot_section, "finetune": fi
 
 
 def table(
-    results: Sequence[Transfer], sets: Sequence[TransferSet], text_of: Callable[[Transfer], str] | None = None
+    results: Sequence[Transfer], sets: Sequence[TransferSet], cell_of: Callable[[Sequence[Transfer]], Cell] = score
 ) -> list[str]:
-    """One row per model and one column per set, with the scores or, by `text_of`, another text; '–' for no result."""
+    """One row per model and one column per set, with the cell of each result; '–' for no result."""
     results_by_model = {result["model"]: [r for r in results if r["model"] == result["model"]] for result in results}
     names = [transfer_set.name for transfer_set in sets]
-    cell_of = (lambda results: Cell(text_of(results[0]))) if text_of else score
     return markdown(results_table(results_by_model, lambda result: result["set"], cell_of, names), is_padded=True)
+
+
+def text_cells(text_of: Callable[[Transfer], str]) -> Callable[[Sequence[Transfer]], Cell]:
+    """Cells with a text of a model's only result on a set."""
+    return lambda results: cell(text_of(results[0]))
 
 
 def set_table(results: Sequence[Transfer], sets: Sequence[TransferSet]) -> list[str]:

@@ -18,8 +18,24 @@ from cliptail_jax.results.run import SEED
 from cliptail_jax.transfer.configuration import TransferConfig
 from cliptail_jax.transfer.sets import transfer_set
 
-FIELDS = ("title", "data_dir", "seed", "seeds", "runs", "claims", "counterbalanced", "transfer", "path", "figures",
-          "variances_from", "baseline", "next_command", "names")  # fmt: skip
+# The fields of a study with their meanings. All but the first three are optional.
+FIELDS = {
+    "title": "title of the report",
+    "runs": "a training config for each run, by the run's name",
+    "claims": "claims, by a short name of each, with the runs that they compare (cliptail_jax.results.claims)",
+    "names": "display names of runs, where they have none or another (cliptail_jax.experiments.kinds)",
+    "figures": "sheets of the paper's figures, by the figure's name (cliptail_jax.study.sheets)",
+    "transfer": "a config as of configs/transfer.py, whose `models` are runs of the study, by default all",
+    "path": "names of runs that are steps of a path, for a figure with arrows from each to the next",
+    "baseline": "a run, with which the report compares the run that has the best mean accuracy over classes",
+    "next_command": "a command that continues with that best run, whose name replaces BEST",
+    "data_dir": "the folder of prepared data sets, to which the fields of runs refer",
+    "seed": "the first seed, to which the seeds of runs refer",
+    "seeds": "the number of seeds",
+    "counterbalanced": "whether seeds are mirrored pairs: the second run of a pair has the seed of the first and the reversed "
+    "order of class frequencies (data.profile.mirrored)",
+    "variances_from": "published results whose variance between seeds the tests of claims borrow",
+}
 # The fields of runs on which results depend. Data sets of one name may differ between folders.
 DECISIVE = {
     field.key for field in RUN_FIELDS if not field.is_incidental or field.key.startswith(("eval.", "data.data_dir"))

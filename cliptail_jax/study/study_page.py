@@ -34,18 +34,16 @@ class StudyPage:
 
     def write(self, failures: Mapping[str, str] | None = None) -> None:
         """Write the page from the runs so far. `failures` are those since the last report."""
-        self._write(judge_contents(read_directory(self._workdir)), failures)
-
-    def _write(self, directory: JudgedContents, failures: Mapping[str, str] | None = None) -> None:
         start = time.perf_counter()
-        write_page([directory], failures=failures, overwrite=True)
+        write_page([judge_contents(read_directory(self._workdir))], failures=failures, overwrite=True)
         self._end = time.perf_counter()
         self._seconds = self._end - start
 
     def write_report(self, study: Study, claims: Mapping[str, ClaimResult], best: BestRun | None) -> None:
         """Write the page with the results of a report."""
         write_study(self._workdir, study)
-        self._write(JudgedContents(read_directory(self._workdir), claims, best))
+        write_page([JudgedContents(read_directory(self._workdir), claims, best)], overwrite=True)
+        self._end = time.perf_counter()
 
     def after_run(self, failures: Mapping[str, str]) -> None:
         """Write the page, unless that would take a large part of the time since the last page, as with short runs.

@@ -108,7 +108,7 @@ def claims_on(runs: dict[str, ConfigDict]) -> dict[str, studies.ClaimFields]:
     claims = {}
     for part, statistic in (("tail", "tail"), ("mean", "mean_per_class")):
         for name, remedy in REMEDIES.items():
-            claims[f"{name}_{part}"] = studies.claim(f"{remedy.lifts} the {part}", statistic, name, "sl")
+            claims[f"{name}_{part}"] = studies.claim(f"{remedy.claim_start} the {part}", statistic, name, "sl")
     mean = "mean_per_class"
     claims["head"] = studies.claim("Adjusted logits cost accuracy in the head", "head", "sl", "adjusted")
     text = "Adjusted logits are more accurate than {}"

@@ -192,7 +192,9 @@ def test_all_classes_are_in_the_page_which_stays_small():
     contents = in_memory(2, 1000, steps=500)
     for run in contents.runs:
         del run.document["finished"]  # the bootstrap of differences would take long
-    text = render(compare([contents]), [JudgedContents(contents)], "", [], {}, PageImages(None, ()), ALL_RUNS, {})
+    text = render(
+        compare([contents]), [JudgedContents(contents, {}, None)], "", [], {}, PageImages(None, ()), ALL_RUNS, {}
+    )
     data = json.loads(re.search(r'id="data">(.*?)</script>', text).group(1))
     assert len(data["labels"]) == 1000 and all(len(kind["accuracy"]) == 1000 for kind in data["kinds"])
     assert data["pair"] == ["kind 1", "kind 0"]  # without claims, the last and the first
