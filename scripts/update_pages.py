@@ -39,7 +39,6 @@ import argparse
 import functools
 import re
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,8 +55,7 @@ from cliptail_jax.report.forecasts import compared_table
 from cliptail_jax.report.layout import Column, Row, Table, markdown, table_of, text_rows, text_table
 from cliptail_jax.report.run_tables import table_of_numbers
 from cliptail_jax.report.study import numbers_of_study
-from cliptail_jax.results.archive import unpack, write_archive
-from cliptail_jax.results.directory import read_directory
+from cliptail_jax.results.archive import opened_archive, write_archive
 from cliptail_jax.results.group import groups_of
 from cliptail_jax.results.study import by_replicate
 from configs.study.analyses.data_names import data_of
@@ -102,8 +100,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def numbers_of(archive: Path) -> dict[str, Any]:
     """The title and numbers of an archived study, computed from its counts."""
-    with tempfile.TemporaryDirectory() as folder:
-        contents = read_directory(unpack(archive, Path(folder)))
+    with opened_archive(archive) as contents:
         groups = groups_of(by_replicate(contents.study, contents.runs))
         header = {"title": contents.study.title, "names": contents.study.names}
         return {**header, **numbers_of_study(groups, judge(contents))}
@@ -183,10 +180,9 @@ def table(kind: str, *words: str) -> list[str]:
 
 def forecasts_in(archive: Path) -> Table:
     """The forecasts of an archived study beside its runs, without the column of priors, which would be the eighth."""
-    with tempfile.TemporaryDirectory() as folder:
-        contents = read_directory(directory := unpack(archive, Path(folder)))
+    with opened_archive(archive) as contents:
         groups = groups_of(by_replicate(contents.study, contents.runs))
-        comparison = compared_table(directory, groups.values())
+        comparison = compared_table(contents.workdir, groups.values())
         return comparison._replace(columns=comparison.columns[1:])
 
 

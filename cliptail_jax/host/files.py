@@ -11,6 +11,7 @@ import logging
 import math
 import os
 import platform
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -140,8 +141,11 @@ def npz(arrays: Mapping[str, np.ndarray | np.generic]) -> bytes:
 
 
 def load_array(path: Path) -> np.ndarray:
-    """Reads an .npy file."""
-    return np.load(io.BytesIO(path.read_bytes()))
+    """Reads an .npy file. Raises OSError, ValueError, EOFError or BadZipFile if it is missing or damaged."""
+    try:
+        return np.load(io.BytesIO(path.read_bytes()))
+    except tokenize.TokenError as error:  # of some headers, since Python 3.12
+        raise ValueError(str(error)) from None
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray]:

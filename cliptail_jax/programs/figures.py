@@ -1,6 +1,4 @@
-"""Draw a figure of the paper:
-
-    cliptail figures class_frequency --frequencies laion.tsv cc12m.tsv --output frequency.png
+"""Draw a figure of the paper.
 
 `cliptail figures FIGURE --help` documents its sheet and its options.
 """

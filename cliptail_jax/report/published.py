@@ -1,5 +1,6 @@
 """The tables of published models: the lists of them, an evaluation of several, and the sheet for figures."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -76,10 +77,10 @@ def table(summaries: Summaries) -> str:
     columns = [
         Column("set", "set", value=lambda summary: summary["set"]),
         *(
-            Column(
-                key, measure_column(MEASURES[key]).heading, value=lambda summary, key=key: summary_cell(summary, key)
+            dataclasses.replace(
+                measure_column(measure), value=lambda summary, key=measure.key: summary_cell(summary, key)
             )
-            for key in (measure.key for measure in measures_of(summaries))
+            for measure in measures_of(summaries)
         ),
         Column("frequency", "class frequency", value=lambda s: s["settings"]["class_frequency"] or UNDEFINED),
     ]

@@ -3,20 +3,22 @@
 An unpacked archive is the directory of a study whose runs have finished and whose checkpoints were removed.
 """
 
+import contextlib
 import dataclasses
 import io
 import lzma
 import re
 import shlex
 import tarfile
-from collections.abc import Collection
+import tempfile
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from cliptail_jax.config.files import ARCHIVE
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import DIGESTS, digest_of, json_text, line_of, npz, write_bytes
-from cliptail_jax.results.directory import read_directory
+from cliptail_jax.results.directory import Contents, read_directory
 from cliptail_jax.results.run import Run
 from cliptail_jax.results.study import Study, by_replicate
 from cliptail_jax.results.transfers import FILE as TRANSFERS
@@ -64,6 +66,13 @@ def unpack(file: Path, folder: Path) -> Path:
     except (tarfile.TarError, lzma.LZMAError, KeyError) as error:  # a link to an absent file is a KeyError
         raise UserError(f"{file} is damaged ({error}): restore it from a copy, or install the package again") from None
     return directory
+
+
+@contextlib.contextmanager
+def opened_archive(file: Path) -> Iterator[Contents]:
+    """The contents of an archive, whose files exist in this context. Raises UserError if the archive is damaged."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield read_directory(unpack(file, Path(folder)))
 
 
 def files_of_study(workdir: Path, name: str) -> Files:

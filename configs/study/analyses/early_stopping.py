@@ -8,9 +8,7 @@ from results of the study. Halfway, the learning rate is still high.
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 from cliptail_jax.config.files import find_results
 from cliptail_jax.host.errors import command_line
@@ -18,8 +16,7 @@ from cliptail_jax.metrics.bootstrap import difference
 from cliptail_jax.metrics.measures import MEASURES, ClassResults
 from cliptail_jax.metrics.seeds import mean_over_seeds
 from cliptail_jax.report.layout import cell, markdown, text_table
-from cliptail_jax.results.archive import ARCHIVE, unpack
-from cliptail_jax.results.directory import read_directory
+from cliptail_jax.results.archive import ARCHIVE, opened_archive
 from cliptail_jax.results.group import RunGroup, groups_of
 from cliptail_jax.results.study import by_replicate
 from configs.study.analyses.data_names import data_of
@@ -40,8 +37,7 @@ def main(arguments: Sequence[str]) -> None:
 def rows_of(name: str) -> list[list[str]]:
     """A row for each kind of the longest trainings in published results."""
     longest = next((lengths for data, lengths in LENGTHS.items() if name.endswith(data)), LENGTHS["glyphs_16"])[-1]
-    with tempfile.TemporaryDirectory() as folder:
-        contents = read_directory(unpack(find_results(name).with_suffix(ARCHIVE), Path(folder)))
+    with opened_archive(find_results(name).with_suffix(ARCHIVE)) as contents:
         groups = groups_of(by_replicate(contents.study, contents.runs))
         return [
             [f"{data_of(name)}: {NAMES[arm]}", *cells_of(groups[f"{arm}_{longest}"])]
