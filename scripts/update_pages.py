@@ -208,7 +208,8 @@ def compared_runs(titles: Mapping[str, str], names: Sequence[str], runs: Sequenc
 def compared_differences(names: Sequence[str], keys: Sequence[str]) -> Table:
     """A table of the differences of claims, with a column for each study. Verdicts are those of main_claims.py alone."""
     studies = [claims_of(name) for name in names]
-    rows, header = [], ["claim", *(map(data_of, names) if len(names) > 1 else ["difference [95 %]"])]
+    header = ["claim", *(map(data_of, names) if len(names) > 1 else ["difference [95 %]"])]
+    rows = []
     for key in dict.fromkeys(key for claims in studies for key in claims):
         study_claims = [claims.get(key) for claims in studies]
         first = next(filter(None, study_claims))

@@ -45,7 +45,8 @@ def plain_claims(table: Table, width: int) -> list[str]:
         for row, mark in zip(table.rows, marks)
     ]
     starts = text_lines(text_table([column.heading for column in columns], cells))
-    starts = [start.ljust(max(map(len, starts))) + "  " for start in starts]
+    start_width = max(map(len, starts)) + 2
+    starts = [start.ljust(start_width) for start in starts]
     texts = [[table.first], *([row.name + row.mark, *row.details] for row in table.rows)]
     lines = []
     for start, row_texts in zip(starts, texts):

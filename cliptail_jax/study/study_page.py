@@ -1,7 +1,8 @@
 """The page of a study while it runs."""
 
+import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import jax
@@ -34,16 +35,22 @@ class StudyPage:
 
     def write(self, failures: Mapping[str, str] | None = None) -> None:
         """Write the page from the runs so far. `failures` are those since the last report."""
-        start = time.perf_counter()
-        write_page([judge_contents(read_directory(self._workdir))], failures=failures, overwrite=True)
-        self._end = time.perf_counter()
-        self._seconds = self._end - start
+        with self._timed():
+            write_page([judge_contents(read_directory(self._workdir))], failures=failures, overwrite=True)
 
     def write_report(self, study: Study, claims: Mapping[str, ClaimResult], best: BestRun | None) -> None:
         """Write the page with the results of a report."""
         write_study(self._workdir, study)
-        write_page([JudgedContents(read_directory(self._workdir), claims, best)], overwrite=True)
+        with self._timed():
+            write_page([JudgedContents(read_directory(self._workdir), claims, best)], overwrite=True)
+
+    @contextlib.contextmanager
+    def _timed(self) -> Iterator[None]:
+        """Record how long the page takes that is written in this context."""
+        start = time.perf_counter()
+        yield
         self._end = time.perf_counter()
+        self._seconds = self._end - start
 
     def after_run(self, failures: Mapping[str, str]) -> None:
         """Write the page, unless that would take a large part of the time since the last page, as with short runs.

@@ -212,12 +212,10 @@ def stated_forecasts(name: str, contents: Contents) -> dict[str, Claim]:
     changes = {
         (point.run, point.source) for point in points_of(name, contents) if is_own_family(point) and has_learned(point)
     }
-    claims = contents.study.claims.items()
-    forecasts = {key: claim for key, claim in claims if claim.text.endswith("is as forecast")}
     return {
         key: claim
-        for key, claim in forecasts.items()
-        if claim.statistic == BIAS and (claim.higher, claim.lower) in changes
+        for key, claim in contents.study.claims.items()
+        if claim.statistic == BIAS and claim.text.endswith("is as forecast") and (claim.higher, claim.lower) in changes
     }
 
 

@@ -55,10 +55,8 @@ def kinds_of(results: RunNumbers, data: str) -> Kinds:
 
 def table_of(numbers: dict[str, Kinds]) -> Table:
     """A row for each kind and data, with bias and top-1 at each length."""
-    rows, header = (
-        [],
-        ["kind", "short: bias [95 %]", "top-1 %", "middle: bias [95 %]", "top-1 %", "long: bias [95 %]", "top-1 %"],
-    )
+    header = ["kind", "short: bias [95 %]", "top-1 %", "middle: bias [95 %]", "top-1 %", "long: bias [95 %]", "top-1 %"]
+    rows = []
     for data, kinds in numbers.items():
         for arm, lengths in kinds.items():
             rows.append([f"{data_of(data)}: {NAMES[arm]}"])
