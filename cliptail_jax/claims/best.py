@@ -7,7 +7,7 @@ from typing import NamedTuple
 from cliptail_jax.claims.judge import evaluate_study
 from cliptail_jax.claims.verdicts import ClaimResult
 from cliptail_jax.metrics.measures import MEASURES
-from cliptail_jax.results.claims import Claim
+from cliptail_jax.results.claims import EXAMPLES, Claim
 from cliptail_jax.results.study import Replicate, Study
 
 CRITERION = "mean_per_class"  # the measure that decides which run is best, fixed before any run
@@ -47,11 +47,13 @@ def best_run(study: Study, replicates: Sequence[Replicate]) -> BestRun | None:
 def differences(
     pairs: Mapping[str, tuple[str, str]], statistic: str, study: Study, replicates: Sequence[Replicate]
 ) -> dict[str, ClaimResult]:
-    """The tests that the first run of each pair is higher than the second, made like those of the study's claims.
+    """The tests that the first run of each pair is higher than the second, for the classes of the study.
 
-    They are corrected for their number. Pairs that cannot be tested are left out.
+    Their intervals cover the choice of test examples and, if several runs show them, differences between trainings, where those
+    of the study's claims cover the choice of classes. They are corrected for their number. Pairs that cannot be tested are left
+    out.
     """
     margin = MEASURES[statistic].margin
-    claims = {key: Claim("", statistic, *pair, margin=margin) for key, pair in pairs.items()}
+    claims = {key: Claim("", statistic, *pair, margin=margin, population=EXAMPLES) for key, pair in pairs.items()}
     results = evaluate_study(dataclasses.replace(study, claims=claims, changes={}), replicates)
     return {key: result for key, result in results.items() if result.difference}

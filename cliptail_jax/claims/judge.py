@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from cliptail_jax.claims.borrowed import borrow_variances
 from cliptail_jax.claims.looks import evaluate_in_looks
 from cliptail_jax.claims.testing import evaluate_claims
 from cliptail_jax.claims.verdicts import ClaimResult
@@ -22,4 +23,5 @@ def evaluate_study(study: Study, replicates: Sequence[Replicate]) -> dict[str, C
     """The tests of a study's claims by key; in looks, if the study adds pairs until claims are decided."""
     if study.max_replicates:
         return evaluate_in_looks(study.claims, replicates, study.changes, study.max_replicates)
-    return evaluate_claims(study.claims, replicates, study.changes, study.borrowed)
+    borrowed = borrow_variances(study.variances_from) if study.variances_from else None
+    return evaluate_claims(study.claims, replicates, study.changes, borrowed)

@@ -10,18 +10,20 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from cliptail_jax.claims.borrowed import Borrowed
 from cliptail_jax.claims.verdicts import ClaimResult, correct_for_number, read_claims
 from cliptail_jax.config.files import find_results
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.bootstrap import RESAMPLES, Bootstrapped, difference, difference_of_estimates
 from cliptail_jax.metrics.equal_accuracy import compare_at_equal_accuracy
+from cliptail_jax.metrics.examples import over_examples, unpaired_variances
 from cliptail_jax.metrics.measures import CLASSES, MEASURES, PROBES, QUERIES, compare_probes
 from cliptail_jax.metrics.seeds import SeedVariance, mean_over_seeds, pooled_variance, seed_variance
-from cliptail_jax.results.claims import Change, Claim
+from cliptail_jax.results.claims import EXAMPLES, Change, Claim
 from cliptail_jax.results.evaluation import ClassEvaluation, RetrievalEvaluation, read_course
 from cliptail_jax.results.group import Evaluated, groups_of
 from cliptail_jax.results.run import Run
-from cliptail_jax.results.study import Borrowed, Replicate
+from cliptail_jax.results.study import Replicate
 from cliptail_jax.runs.console import with_bar
 
 
@@ -50,6 +52,10 @@ def evaluate_claims(
         if not variance and len(contrasts) == 1 and borrowed and result.quantity in borrowed.variances:
             variance = scaled(borrowed.variances[result.quantity], runs_of(result))
             result = dataclasses.replace(result, borrowed=borrowed.study)
+        if variance and result.population == EXAMPLES:
+            variance = variance._replace(
+                v_both=0.0
+            )  # resamples of examples do not vary what trainings change in a class
         results.append(with_difference(result, contrasts, variance) if contrasts else result)
     results = correct_for_number(results)
     return {key: dataclasses.replace(r, change=changes.get(key, Change())) for key, r in zip(claims, results)}
@@ -61,12 +67,14 @@ def compare_replicates(claim: Claim, replicates: Sequence[Replicate]) -> tuple[C
     A seed or pair is left out if one of its runs failed or its statistic is undefined. If all are left out or a run is at
     chance, there is no difference, and the result has the obstacle.
     """
-    statistics, obstacles = [], []
+    statistics, comparable_replicates, obstacles = [], [], []
     for replicate in replicates:
         try:
             statistics.append(compare(claim, replicate))
         except UserError as obstacle:
             obstacles.append(str(obstacle))
+        else:
+            comparable_replicates.append(replicate)
     result = ClaimResult(**vars(claim), by_seed=[(higher.value, lower.value) for higher, lower, *_ in statistics])
     if not statistics:
         return dataclasses.replace(result, obstacle=next(iter(obstacles), "no run has finished")), []
@@ -74,9 +82,27 @@ def compare_replicates(claim: Claim, replicates: Sequence[Replicate]) -> tuple[C
         if note := groups_of(replicates)[name].chance_note(claim.set):
             return dataclasses.replace(result, obstacle=f"{name} is at chance: {note}", at_chance=True), []
     contrasts = [difference(higher, lower) for higher, lower, *_ in statistics]
+    if claim.population == EXAMPLES:
+        contrasts = [
+            contrast_over_examples(claim, replicate, contrast)
+            for replicate, contrast in zip(comparable_replicates, contrasts)
+        ]
     if claim.reference and not claim.study:
         contrasts = [difference(contrast, difference(*runs[2:])) for contrast, runs in zip(contrasts, statistics)]
     return result, contrasts
+
+
+def contrast_over_examples(claim: Claim, replicate: Replicate, contrast: Bootstrapped) -> Bootstrapped:
+    """The difference of a claim in one seed or mirrored pair, with draws over examples, from its counts by class."""
+    higher, lower = (
+        [
+            (run.evaluated_on(claim.set) if claim.set else run.evaluation).results
+            for run in (runs[name] for runs in replicate)
+        ]
+        for name in (claim.higher, claim.lower)
+    )
+    variances = [unpaired_variances(*pair) for pair in zip(higher, lower)]
+    return over_examples(MEASURES[claim.statistic], contrast, higher, variances)
 
 
 def with_difference(

@@ -114,7 +114,7 @@ def claim_numbers(claim: ClaimResult) -> dict[str, Any]:
     }
 
 
-NEW_FIELDS = ("look", "covers_seeds", "borrowed", "threshold")  # results of earlier versions lack these
+NEW_FIELDS = ("look", "covers_seeds", "borrowed", "threshold", "population")  # results of earlier versions lack these
 
 
 class Report(TypedDict):

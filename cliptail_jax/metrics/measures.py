@@ -15,6 +15,7 @@ from scipy.sparse import csr_array
 
 from cliptail_jax.metrics.bootstrap import (
     Bootstrapped,
+    Estimate,
     bootstrap,
     if_defined,
     mean_over_classes,
@@ -26,11 +27,13 @@ from cliptail_jax.metrics.correlation import decades, mean_rank_correlation, slo
 from cliptail_jax.metrics.groups import group_accuracy
 from cliptail_jax.metrics.odds import images_for_half, odds_slope
 from cliptail_jax.metrics.retrieval import CUTOFFS, RetrievalResults, hits
+from cliptail_jax.metrics.seeds import SeedVariance, geometric_mean_over_seeds, mean_over_seeds
 
 GROUPS = {"head": "head", "mid": "middle", "tail": "tail"}  # of classes by frequency, with their names in texts
 POINTS = "accuracies (points)"
 UNSEEN = "no training or test image"
-MORE_BIASED, LESS_BIASED, MORE_ACCURATE = "more biased", "less biased", "more accurate"
+PERCENT = (0.0, 100.0)
+MORE_BIASED, MORE_ACCURATE = "more biased", "more accurate"
 CLASSES, QUERIES, PROBES = "classes", "queries", "probes"
 
 
@@ -101,7 +104,7 @@ class Measure:
         unit: the unit of differences between runs; pictures of claims are grouped by unit.
         format: the format specification of its numbers.
         meaning: one phrase, which tables show as help.
-        larger: what a larger value means: `MORE_BIASED`, `LESS_BIASED`, `MORE_ACCURATE`, or '' for none of these.
+        larger: what a larger value means: `MORE_BIASED`, `MORE_ACCURATE`, or '' for neither.
         margin: the largest difference that counts as no effect in the claims of `configs`.
         variables: from an evaluation to the arrays by class that the statistic takes; nan for classes that it leaves out.
         statistic: from the variables to a number. **Axes:** each variable is [run, ..., class], where `run` has the runs of a
@@ -115,6 +118,9 @@ class Measure:
         exclusion: why a class has no variable, if slopes leave such classes out.
         must_be_defined: whether it is undefined if more than 2.5 % of its resamples are undefined.
         is_logarithmic: whether its mean over seeds is a geometric mean.
+        bounds: the smallest and the largest possible value, which intervals do not leave.
+        weights: from an evaluation to the weight of each class, for the mean over classes of accuracies in percent; None for other
+            measures. Differences of such measures have intervals over the examples of these classes, too.
         population: what its statistic is over: 'classes'; 'queries' of retrieval; or 'probes', the classes of linear probes,
             which claims compare instead of evaluations.
     """
@@ -137,6 +143,8 @@ class Measure:
     exclusion: str = ""
     must_be_defined: bool = False
     is_logarithmic: bool = False
+    bounds: tuple[float, float] = (-np.inf, np.inf)
+    weights: Callable[[ClassResults], Float[np.ndarray, " class"]] | None = None
     population: str = CLASSES
 
     @property
@@ -167,6 +175,17 @@ class Measure:
         """The statistic of a run or a mirrored pair, without resamples."""
         sample = np.stack([np.stack(self.variables(run)) for run in runs], axis=1).astype(np.float64)
         return float(self.statistic(*sample[..., ~np.isnan(sample).any(axis=(0, 1))]))
+
+    def mean_over_seeds(self, statistics: Sequence[Bootstrapped], variance: SeedVariance | None = None) -> Estimate:
+        """The mean over seeds, or mirrored pairs, with its interval; the geometric one if the measure is logarithmic.
+
+        `variance` is the variance between seeds; by default that of these seeds alone.
+        """
+        if self.is_logarithmic:
+            return geometric_mean_over_seeds(statistics, variance)
+        value, low, high, degrees = mean_over_seeds(statistics, variance)
+        lowest, highest = self.bounds
+        return Estimate(value, max(low, lowest), min(high, highest), degrees)
 
     def classes_left_out(self, runs: Sequence[Results]) -> int:
         """The number of classes without a variable in one of the runs, which the statistic leaves out."""
@@ -265,11 +284,20 @@ def _overconfidence(results: ClassResults, group: str) -> float:
     return group_accuracy(confidence, rows) - group_accuracy(results.accuracy, rows)
 
 
+def _equal_weights(
+    results: ClassResults, classes: Int[np.ndarray, " _"] | slice = slice(None)
+) -> Float[np.ndarray, " class"]:
+    """Equal weights of those of these classes that have examples, and 0 for the others."""
+    weights = np.zeros(len(results.examples))
+    weights[classes] = results.examples[classes] > 0
+    return weights / max(weights.sum(), 1)
+
+
 def _of_group(group: str, meaning: str) -> Measure:
     return Measure(
         key=group, title=group, label=f"accuracy of the {GROUPS[group]} (%)", unit=POINTS,
         format=".1f", meaning=f"accuracy on the {meaning} classes in percent", margin=2.0,
-        larger=LESS_BIASED if group == "tail" else MORE_ACCURATE,
+        larger=MORE_ACCURATE, bounds=PERCENT, weights=lambda results: _equal_weights(results, results.groups[group]),
         variables=lambda results: (100 * results.accuracy,), statistic=mean_over_classes,
         value=lambda results: group_accuracy(results.accuracy, results.groups[group]),
         group=group, needs=(group,), is_main=True,
@@ -288,7 +316,7 @@ def _mean_of(key: str, label: str, meaning: str, option: str) -> Measure:
 def _correlation(key: str, label: str, meaning: str, variables, needs: Sequence[str], **options) -> Measure:
     return Measure(
         key=key, title=key, label=label, unit="correlations", format=".2f", meaning=meaning, margin=0.1,
-        variables=variables, statistic=mean_rank_correlation, needs=needs, **options,
+        variables=variables, statistic=mean_rank_correlation, needs=needs, bounds=(-1.0, 1.0), **options,
     )  # fmt: skip
 
 
@@ -318,6 +346,7 @@ def _table() -> tuple[Measure, ...]:
             meaning="accuracy in percent", larger=MORE_ACCURATE, margin=2.0, is_main=True, needs=("correct",),
             variables=lambda results: (results.correct, results.examples), statistic=_percent_right,
             value=lambda results: float(_percent_right(results.correct[None], results.examples[None])),
+            bounds=PERCENT, weights=lambda results: results.examples / results.examples.sum(),
         ),
         Measure(
             key="top5", title="top-5 %", label="top-5 accuracy (%)", unit=POINTS, format=".1f",
@@ -369,6 +398,7 @@ def _table() -> tuple[Measure, ...]:
             key="mean_per_class", title="mean per class %", label="mean accuracy\nof a class (%)", unit=POINTS, format=".1f",
             meaning="accuracy in percent if each class had as many test images", larger=MORE_ACCURATE, margin=2.0, needs=("correct",),
             variables=lambda results: (100 * results.accuracy,), statistic=mean_over_classes,
+            bounds=PERCENT, weights=_equal_weights,
         ),
         _correlation(
             "corr_acc_pred", "correlation of predictions\nand accuracy",

@@ -1,18 +1,22 @@
-"""Differences of the measures of two files of predictions, by a paired bootstrap of the classes, with verdicts."""
+"""Differences of the measures of two files of predictions, with verdicts.
+
+Differences of accuracies have intervals over the examples, and those of other measures over classes, by a paired bootstrap.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from cliptail_jax.claims.testing import compare_replicates, with_difference
 from cliptail_jax.claims.verdicts import CONTRADICTED, NO_EFFECT, SUPPORTED, ClaimResult
 from cliptail_jax.host.errors import UserError, did_you_mean
+from cliptail_jax.metrics.examples import over_examples, paired_variances
 from cliptail_jax.metrics.measures import MEASURES, prediction_measures
-from cliptail_jax.report.predictions import difference_text, frame
-from cliptail_jax.results.claims import Claim
+from cliptail_jax.report.predictions import difference_text, frame, outcomes
+from cliptail_jax.results.claims import EXAMPLES, Claim
 from cliptail_jax.results.group import UNDEFINED, RunGroup
 
 if TYPE_CHECKING:
@@ -67,10 +71,10 @@ class Difference:
         claim = self.claims.get(key)
         if claim is None or claim.difference is None:
             return UNTESTED
-        meaning = MEASURES[key].larger or "higher"
+        higher, _ = outcomes(claim)
         words = {
-            SUPPORTED: f"{self.a} is {meaning}",
-            CONTRADICTED: f"{self.b} is {meaning}",
+            SUPPORTED: f"{self.a} is {higher}",
+            CONTRADICTED: f"{self.b} is {higher}",
             NO_EFFECT: "no difference",
         }
         return words.get(claim.verdict, claim.verdict)
@@ -113,6 +117,11 @@ class Predictions(NamedTuple):
     labels: Int[np.ndarray, " example"]
     keys: Sequence[str] | None
 
+    @property
+    def is_right(self) -> Bool[np.ndarray, "seed example"]:
+        """Which examples each seed has right."""
+        return np.stack([evaluation.predicted == self.labels for evaluation in self.group.evaluations])
+
 
 def difference(a: Predictions, b: Predictions) -> Difference:
     """The differences a − b. Raises UserError if classes, examples or numbers of seeds differ."""
@@ -126,11 +135,21 @@ def difference(a: Predictions, b: Predictions) -> Difference:
             f"{names[0]} has {len(a.group.runs)} seeds and {names[1]} has {len(b.group.runs)}: give as many of each"
         )
     replicates = [[dict(zip(names, pair))] for pair in zip(a.group.runs, b.group.runs)]
+    results = a.group.evaluations[0].results
+    order = other_order = np.arange(len(a.labels))
+    if a.keys is not None and b.keys is not None:
+        order, other_order = np.lexsort((a.labels, a.keys)), np.lexsort((b.labels, b.keys))
+    right, other_right = a.is_right[:, order], b.is_right[:, other_order]
+    variances = paired_variances(right, other_right, a.labels[order], len(results.examples))
     claims = {}
     for measure in (MEASURES[key] for key in prediction_measures()):
         if measure.statistic:
-            claim = Claim("", measure.key, *names, margin=measure.margin)
+            claim = Claim(
+                "", measure.key, *names, margin=measure.margin, population=EXAMPLES if measure.weights else ""
+            )
             result, contrasts = compare_replicates(claim, replicates)
+            if measure.weights:
+                contrasts = [over_examples(measure, contrast, [results], [variances]) for contrast in contrasts]
             claims[measure.key] = with_difference(result, contrasts, None) if contrasts else result
     return Difference(*names, claims)
 

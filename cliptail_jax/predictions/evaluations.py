@@ -89,7 +89,7 @@ def evaluation_of(
         calibration=None if counts is None else calibration(counts),
     )
     share = results.predictions / max(len(labels), 1)
-    return ClassEvaluation(SET_NAME, table.names, {}, results, confusion, share)
+    return ClassEvaluation(SET_NAME, table.names, {}, results, confusion, share, predicted)
 
 
 def groups_of_classes(table: ClassTable) -> dict[str, Int[np.ndarray, " _"]]:

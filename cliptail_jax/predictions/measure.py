@@ -48,10 +48,12 @@ from cliptail_jax.runs.console import last_lines
 OUTPUTS = ("measures.json", "report.html", "figures", "lock")  # of `measure`, beside the directories of models
 FORECAST_RECIPES = ("sl", "counts")
 MAX_PAIRED_FILES = 4  # more files are compared only with the first one
-ONE_FILE = (
-    "Differences of single files have intervals for the choice of classes. Another training of the same model may differ by more: to "
-    "include that, give the files of several, as NAME=FILE,FILE."
+INTERVALS = (
+    "The intervals of differences in accuracy are for the choice of test examples of these classes, those of other numbers for the "
+    "choice of classes."
 )
+ONE_FILE = "Another training of the same model may differ by more: to include that, give the files of several, as NAME=FILE,FILE."
+SEVERAL_FILES = "Both include how much the trainings differ."
 NAME = re.compile(r"\w[\w.+-]*")
 SEED_DIRECTORY = re.compile(r"seed_\d+(_mirrored)?")
 
@@ -185,7 +187,10 @@ def compare(models: Sequence[Measured]) -> tuple[list[Difference], list[str]]:
             notes.append(f"{a.name} and {b.name} have different examples{order}, and are not compared.")
     differences = [difference(a.predictions, b.predictions) for a, b in pairs]
     claims = [claim for pair in differences for claim in pair.claims.values() if claim.difference]
-    return differences, [*notes, *([ONE_FILE] if any(len(claim.by_seed) == 1 for claim in claims) else [])]
+    if claims:
+        is_single = any(len(claim.by_seed) == 1 for claim in claims)
+        notes.append(f"{INTERVALS} {ONE_FILE if is_single else SEVERAL_FILES}")
+    return differences, notes
 
 
 def files_by_name(arguments: Sequence[str]) -> dict[str, list[str]]:

@@ -17,7 +17,6 @@ from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.metrics.effective_prior import SL_PER_DECADE, is_same_prior, per_decade
 from cliptail_jax.metrics.measures import MEASURES, ClassResults, prediction_measures
 from cliptail_jax.metrics.recipes import effective_log_prior
-from cliptail_jax.metrics.seeds import mean_over_seeds
 from cliptail_jax.predictions import adjustment
 from cliptail_jax.predictions.arguments import predictions_in_memory
 from cliptail_jax.predictions.classes import ClassTable
@@ -33,7 +32,7 @@ from cliptail_jax.predictions.evaluations import (
     notes_on,
     number_of,
 )
-from cliptail_jax.predictions.reading import PredictionFile
+from cliptail_jax.predictions.reading import PredictionFile, with_rows
 from cliptail_jax.report.predictions import (
     adjustment_advice,
     code_text,
@@ -176,7 +175,7 @@ class Measured:
             return Estimate(self.group.mean(key))
         if not all(map(measure.is_known, self.results)):
             return Estimate(np.nan)
-        return mean_over_seeds([measure.compare([results])[0] for results in self.results])
+        return measure.mean_over_seeds([measure.compare([results])[0] for results in self.results])
 
     def adjust(self, logits: Float[np.ndarray, "*batch class"]) -> Float[np.ndarray, "*batch class"]:
         """Logits − τ log π of further examples, with the τ of `adjusted`, or as they are if `advice` is not to adjust them.
@@ -312,7 +311,7 @@ def measured_seeds(
     log_prior = None
     if trained_with is not None:  # a class without training images counts as one with a single image
         log_prior = effective_log_prior(trained_with, np.maximum(table.frequency, 1))
-    numbers = [class_numbers(content, table) for content in files]
+    files, numbers = in_one_order(files, [class_numbers(content, table) for content in files], table)
     labels, keys, seeds = numbers[0].labels, files[0].keys, seed_names(len(files))
     for content, seed_numbers in zip(files, numbers):
         check_examples(seed_numbers.labels, table, content.path)
@@ -338,6 +337,24 @@ def measured_seeds(
             models.append(evaluated_model(kind, seed, evaluation, content.path, notes, without_prior=trained_with))
         without_prior = Measured(group_of(models), labels, keys)
     return Measured(group_of(runs), labels, keys, adjusted, without_prior)
+
+
+def in_one_order(
+    files: Sequence[PredictionFile], numbers: Sequence[ClassNumbers], table: ClassTable
+) -> tuple[list[PredictionFile], list[ClassNumbers]]:
+    """The files with their examples in the order of the first one, if all have file names, and the classes in them."""
+    if any(content.keys is None or len(content.keys) != len(files[0].keys or ()) for content in files):
+        return [*files], [*numbers]
+    orders = [np.lexsort((part.labels, content.keys)) for content, part in zip(files, numbers)]
+    places = np.argsort(orders[0])  # of the first file's examples in the order of names
+    ordered_files, ordered_numbers = [files[0]], [numbers[0]]
+    for content, part, order in zip(files[1:], numbers[1:], orders[1:]):
+        if not np.array_equal(order, orders[0]):
+            content = with_rows(content, order[places])
+            part = class_numbers(content, table)
+        ordered_files.append(content)
+        ordered_numbers.append(part)
+    return ordered_files, ordered_numbers
 
 
 def check_arguments(name: str, files: Sequence[PredictionFile], trained_with: str | None, tau: float | None) -> None:

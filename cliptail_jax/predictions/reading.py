@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from cliptail_jax.concepts.captions import columns_of, read_rows, suffix
 from cliptail_jax.formats.frequency_tables import read_frequency
@@ -292,19 +292,22 @@ def without_unlabelled(file: PredictionFile) -> PredictionFile:
         return file
     if not has_label.any():
         raise UserError(f"{file.path} has no label of any example: without true classes, nothing can be measured")
-    rows = np.flatnonzero(has_label)
+    return with_rows(file, np.flatnonzero(has_label))._replace(num_unlabelled=int((~has_label).sum()))
+
+
+def with_rows(file: PredictionFile, rows: Int[np.ndarray, " row"]) -> PredictionFile:
+    """The file with these of its examples, in this order."""
 
     def select(values: Any) -> Any:
         if values is None:
             return None
-        return values[has_label] if isinstance(values, np.ndarray) else [values[row] for row in rows]
+        return values[rows] if isinstance(values, np.ndarray) else [values[row] for row in rows]
 
     return file._replace(
         labels=select(file.labels),
         predictions=select(file.predictions),
         logits=select(file.logits),
         keys=select(file.keys),
-        num_unlabelled=int((~has_label).sum()),
     )
 
 

@@ -36,6 +36,8 @@ def against_baseline(baseline: RunGroup, groups: Mapping[str, RunGroup], best: B
     group, result = groups[best.name], best.over_baseline[best.name]
     number = f" of {len(best.over_baseline)}" if len(best.over_baseline) > 1 else ""
     runs = f"({number_of_runs(len(result.by_seed), group.size)})"
+    variation = "test examples and of trainings" if result.covers_seeds else "test examples"
+    scope = f"Intervals are for the choice of {variation}, with these classes."
     changes = ", ".join(
         filter(None, (change("top1", "top-1", baseline, group), change("tail", "tail", baseline, group)))
     )
@@ -43,6 +45,7 @@ def against_baseline(baseline: RunGroup, groups: Mapping[str, RunGroup], best: B
         return [
             f"No run is measurably better than {label_of(baseline)} in {CRITERION_NAME} {runs}.",
             f"The largest difference{number} is that of {label_of(group)}: {points(result)} ({changes}).",
+            scope,
         ]
     sentences = [f"{capitalized(label_of(group))}: {changes} {runs}."]
     sentences.append(f"It has the largest {CRITERION_NAME}{number}: {points(result)} against {label_of(baseline)}.")
@@ -51,7 +54,7 @@ def against_baseline(baseline: RunGroup, groups: Mapping[str, RunGroup], best: B
     if best.head:
         costs = "It costs accuracy" if best.head.verdict == SUPPORTED else "It costs no measurable accuracy"
         sentences.append(f"{costs} in the head: {change('head', '', baseline, group)}, {points(best.head, -1)}.")
-    return sentences
+    return [*sentences, scope]
 
 
 def next_step(study: Study, groups: Mapping[str, RunGroup]) -> list[str]:
@@ -74,7 +77,8 @@ def bias_of_all(groups: Sequence[RunGroup]) -> list[str]:
         at_chance = [f"At chance: {note}." for group in groups if (note := group.chance_note())]
         return at_chance or [f"{capitalized(text)}." for group in groups if (text := bias_of(group))]
     order = [group for group in groups if bias_of(group) and not group.chance_note()]
-    order = sorted((group for group in order if math.isfinite(group.value("odds_acc"))), key=odds_of, reverse=True)
+    order = [group for group in order if math.isfinite(group.value("odds_acc"))]
+    order.sort(key=lambda group: abs(group.value("odds_acc")), reverse=True)  # favouring rare classes is a bias, too
     words = ("most", "least") if len(order) > 2 else ("more", "less")
     ends = [*zip(words, (order[0], order[-1]))] if len(order) > 1 else []
     return [
@@ -91,11 +95,9 @@ def bias_of(group: RunGroup) -> str:
     if not all(map(math.isfinite, (tail, head, gain))):
         return ""
     change = f"{'gains' if gain >= 0 else 'loses'} {abs(gain):.0f} point{'' if round(abs(gain)) == 1 else 's'}"
-    return f"tail {tail:.0f} %, head {head:.0f} %; with ten times as many images a class {change}"
-
-
-def odds_of(group: RunGroup) -> float:
-    return group.value("odds_acc")
+    interval = group.interval("odds_acc")
+    direction = ", so it favours rare classes" if interval and interval.high < 0 else ""
+    return f"tail {tail:.0f} %, head {head:.0f} %; with ten times as many images a class {change}{direction}"
 
 
 def mean_of_classes(group: RunGroup) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 
+from cliptail_jax.claims.borrowed import borrow_variances
 from cliptail_jax.experiments.kinds import kind_name, look_numbers
 from cliptail_jax.metrics.calibration import Calibration
 from cliptail_jax.metrics.measures import ClassResults
@@ -147,7 +148,7 @@ def compare(directories: Sequence[Contents]) -> ComparedRuns:
             if run.evaluation and class_names
         }
         study, peers = study_of(group, groups, directories)
-        borrowed = study.borrowed.variances if study and study.borrowed else {}
+        borrowed = borrow_variances(study.variances_from).variances if study and study.variances_from else {}
         kinds.append(ComparedGroup(group, look(numbers[group.name]), by_seed, peers, borrowed))
     return ComparedRuns(kinds, distinct(labels), len(class_names), notes)
 

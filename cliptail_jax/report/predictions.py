@@ -9,7 +9,7 @@ from cliptail_jax.claims.verdicts import CONTRADICTED, NO_EFFECT, SUPPORTED, Cla
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.text import UNDEFINED
 from cliptail_jax.metrics.bootstrap import Estimate
-from cliptail_jax.metrics.measures import MEASURES, prediction_measures
+from cliptail_jax.metrics.measures import GROUPS, MEASURES, MORE_ACCURATE, MORE_BIASED, prediction_measures
 from cliptail_jax.report.layout import Cell, Column, Table, cell, table_of, text_lines
 
 if TYPE_CHECKING:
@@ -129,14 +129,36 @@ def main_differences_text(pairs: Mapping[str, Mapping[str, ClaimResult]]) -> str
 
 def comparison_words(claims: Mapping[str, ClaimResult]) -> str:
     """The decided verdicts, as in 'more accurate, less biased'; or that none is."""
-    words, opposites = [], {"more": "less", "less": "more"}
-    for key, claim in claims.items():
-        degree, _, quality = (MEASURES[key].larger or "").partition(" ")
-        if claim.verdict in (SUPPORTED, CONTRADICTED):
-            words.append(f"{degree if claim.verdict == SUPPORTED else opposites[degree]} {quality}")
+    words = []
+    for claim in claims.values():
+        higher, lower = outcomes(claim)
+        if claim.verdict == SUPPORTED:
+            words.append(higher)
+        elif claim.verdict == CONTRADICTED:
+            words.append(lower)
     if words:
         return ", ".join(dict.fromkeys(words))
     return "as good" if all(claim.verdict == NO_EFFECT for claim in claims.values()) else "undecided"
+
+
+def outcomes(claim: ClaimResult) -> tuple[str, str]:
+    """What the model with the higher value of a claim's measure is, and the one with the lower: ('more biased', 'less biased').
+
+    Bias is the distance from 0. So of two models that favour rare classes, the one with the higher value is less biased; and if one
+    favours frequent and the other rare classes, that is stated instead, because their difference does not show which is closer to 0.
+    """
+    measure = MEASURES[claim.statistic]
+    if measure.larger == MORE_ACCURATE:
+        place = f" in the {GROUPS[measure.group]}" if measure.group else ""
+        return f"more accurate{place}", f"less accurate{place}"
+    if measure.larger != MORE_BIASED:
+        return "higher", "lower"
+    lower, higher = sorted(sum(values) / len(values) for values in zip(*claim.by_seed))
+    if lower >= 0:
+        return "more biased", "less biased"
+    if higher <= 0:
+        return "less biased", "more biased"
+    return "biased towards frequent classes", "biased towards rare classes"
 
 
 def measures_text(files: Mapping[str, Mapping[str, Estimate]], width: int | None = None) -> str:

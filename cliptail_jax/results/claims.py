@@ -10,6 +10,7 @@ CLAIM, RECIPE = "†", "‡"  # marks of changes since the first run
 
 
 EQUAL_ACCURACY = "equal accuracy"
+EXAMPLES = "examples"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Claim:
             difference of differences.
         study: the results of another study that tests a claim on the runs of `reference`: its report.json, or the name of
             one in configs/study/results; "" for this study.
+        population: "examples" if the interval of a difference in accuracy is over the test examples of these classes; "" if it is over
+            the population of the statistic, such as classes.
     """
 
     text: str
@@ -43,6 +46,7 @@ class Claim:
     condition: str = ""
     reference: Sequence[str | float] = ()
     study: str = ""
+    population: str = ""
 
     def __post_init__(self):
         if self.statistic not in MEASURES:

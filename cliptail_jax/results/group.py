@@ -1,6 +1,7 @@
 """Aggregates runs that differ only in their seed or in the order of class frequencies."""
 
 import functools
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -8,15 +9,13 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from cliptail_jax.host.lazy import LazyMapping
-from cliptail_jax.host.text import format_bounds
-from cliptail_jax.metrics.bootstrap import Bootstrapped, Estimate, Interval
+from cliptail_jax.metrics.bootstrap import LEVEL, Bootstrapped, Estimate, Interval
+from cliptail_jax.metrics.chance import chance_agreement, p_value_of_chance
 from cliptail_jax.metrics.measures import CLASSES, MEASURES, ClassResults, Results, main_measures
 from cliptail_jax.metrics.odds import firth_regression
 from cliptail_jax.metrics.seeds import (
     SeedVariance,
-    geometric_mean_over_seeds,
     logarithms,
-    mean_over_seeds,
     pooled_variance,
     seed_variance,
 )
@@ -112,9 +111,9 @@ class RunGroup:
             return Estimate(*(math.nan if number is None else number for number in numbers))
         if not (statistics := self._statistics(key)):
             return UNDEFINED
-        if MEASURES[key].is_logarithmic:  # its variance differs too much between kinds to use only that of the others
-            return geometric_mean_over_seeds(statistics, variance if key in self.variances else None)
-        return mean_over_seeds(statistics, variance)
+        if MEASURES[key].is_logarithmic and key not in self.variances:
+            variance = None  # it differs too much between kinds to use only that of the others
+        return MEASURES[key].mean_over_seeds(statistics, variance)
 
     def _statistics(self, key: str) -> list[Bootstrapped]:
         """A measure of the complete replicates in which it is defined."""
@@ -158,18 +157,20 @@ class RunGroup:
     def chance_note(self, set_name: str = "") -> str:
         """The reason why its runs count as at chance on a set, by default the main one; '' if they do not.
 
-        They do if the interval of their accuracy includes twice the odds of chance.
+        They do if one of them is no better than random predictions, by a test on its own examples (`p_value_of_chance`). How
+        much repeated trainings differ does not matter for this.
         """
-        replicates = [results for results in self._complete(set_name) if isinstance(results[0], ClassResults)]
-        classes = len(replicates[0][0].correct) if replicates else 0
-        if classes < 2:
-            return ""
-        accuracy = mean_over_seeds([MEASURES["top1"].compare(results)[0] for results in replicates])
-        bound = twice_chance(classes)
-        if not accuracy.low <= bound:
-            return ""
-        interval = f"{accuracy.value:.1f} % {format_bounds((accuracy.low, accuracy.high), '.1f')}"
-        return f"the interval of its top-1, {interval}, is not above {bound:.1f} %, twice the odds of chance"
+        for results in itertools.chain(*self._complete(set_name)):
+            if (
+                isinstance(results, ClassResults)
+                and len(results.correct) > 1
+                and p_value_of_chance(results) > 1 - LEVEL
+            ):
+                accuracy = MEASURES["top1"].value(results)
+                chance = 100 * chance_agreement(results)
+                examples = int(results.examples.sum())
+                return f"{accuracy:.1f} % of {examples:,} examples are right, and by chance {chance:.1f} % would be"
+        return ""
 
     def path(self, key: str) -> list[tuple[float, float]]:
         """Top-1 in percent and a measure at the evaluations during training that all runs share, in order.

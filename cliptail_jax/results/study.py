@@ -3,11 +3,10 @@
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from cliptail_jax.config.renamed import RENAMED_IN_CLAIM, RENAMED_IN_STUDY, with_new_names
 from cliptail_jax.host.files import read_json, with_types, write_json
-from cliptail_jax.metrics.seeds import SeedVariance
 from cliptail_jax.results.claims import Change, Claim
 from cliptail_jax.results.run import Run
 
@@ -16,18 +15,6 @@ Replicate = Sequence[Runs]  # the runs of a seed, or those of a mirrored pair
 
 FILE = "study.json"
 BEST = "BEST"  # the word in `Study.next_command` that stands for the best run
-
-
-class Borrowed(NamedTuple):
-    """The variances between seeds of a run, or mirrored pair, in published results: means over their kinds of runs.
-
-    Attributes:
-        study: the name of the results.
-        variances: the variances by `Claim.quantity`.
-    """
-
-    study: str
-    variances: Mapping[str, SeedVariance]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +33,8 @@ class Study:
         baseline: the run with which the report compares the others, if it begins with the best of them.
         next_command: the command that continues with the best run, if the report begins with it. Its word BEST stands for the run.
         max_replicates: if not 0, the study adds pairs or seeds until claims are decided, up to this number, and tests claims in looks.
-        borrowed: the variances between seeds for claims on one seed or pair, if the study's other runs do not show them.
+        variances_from: the results whose variances between seeds claims on one seed or pair use, if the study's other runs do not
+            show them; '' for none.
         names: names of runs for readers, where `cliptail_jax.experiments.kinds` has none or another one.
     """
 
@@ -61,7 +49,7 @@ class Study:
     baseline: str = ""
     next_command: str = ""
     max_replicates: int = 0
-    borrowed: Borrowed | None = None
+    variances_from: str = ""
     names: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 

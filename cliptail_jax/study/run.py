@@ -169,6 +169,8 @@ def open_study(config: StudyConfig, workdir: Path, overwrite: bool = False, max_
         check_same_study(config.queue, workdir)
         check_unchanged(config.queue, workdir)
     names = tuple(config.first.runs)
+    if config.variances_from:
+        borrow_variances(config.variances_from)  # an error now, and not after the training
     study = Study(
         config.title,
         names,
@@ -182,7 +184,7 @@ def open_study(config: StudyConfig, workdir: Path, overwrite: bool = False, max_
         if config.next_command
         else "",
         max_replicates=max_replicates,
-        borrowed=borrow_variances(config.variances_from, config.claims.values()) if config.variances_from else None,
+        variances_from=config.variances_from,
         names=config.names,
     )
     return OpenedStudy(config, workdir, study, StudyPage(study, workdir), start_time)

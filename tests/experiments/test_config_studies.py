@@ -71,7 +71,7 @@ def test_the_studies_are_valid_with_names_for_people_and_no_claim_takes_the_key_
 @pytest.mark.parametrize(
     ("statistics", "meanings"),
     [
-        (("odds_acc", "tail"), "more biased, less biased"),
+        (("odds_acc", "tail"), "more biased, more accurate"),
         (("top1", "slope_acc", "top5"), "more accurate, more biased, more accurate"),
         (("odds_acc", "f50"), "more biased, neither"),
     ],

@@ -145,7 +145,7 @@ def test_a_budget_of_costs_is_called_so(study, tmp_path, capsys):
     [
         (["--workdir={}/study"], "contains several runs: choose one by --runs=NAME: "),
         (["--workdir={}/study", "--runs=slt"], "no run is called --runs=slt (did you mean sl?): there are "),
-        (["--workdir={}/study", "--runs=chance"], "chance is at chance, so its results do not show which images help: the interval of its "),
+        (["--workdir={}/study", "--runs=chance"], "chance is at chance, so its results do not show which images help: 4.2 % of 1,152 examples are right, "),
         (["--workdir={}/pair"], "the 2 runs called sl have different class frequencies: give the directory of one of them"),
         (["--workdir={}/study/seed_0/sl", "--images=0"], "--images=0 is not a number of images: give 1 or more"),
         (["--workdir={}/study/seed_0/sl", "--available={}/available.tsv", "--images=300"],

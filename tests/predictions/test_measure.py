@@ -1,6 +1,7 @@
 """Measures of predictions from elsewhere, their differences, and the files of results."""
 
 import collections
+import dataclasses
 import json
 import os
 import re
@@ -15,9 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cliptail_jax import measure
+from cliptail_jax.claims.verdicts import ClaimResult
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.measures import prediction_measures
+from cliptail_jax.predictions.classes import ClassTable
 from cliptail_jax.predictions.files import remove_earlier, results_folder
+from cliptail_jax.predictions.measured import measured_seeds
+from cliptail_jax.predictions.reading import PredictionFile
+from cliptail_jax.report.predictions import outcomes
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.group import RunGroup
 from cliptail_jax.runs import evaluations
@@ -301,6 +307,73 @@ def test_intervals_that_few_resamples_have_are_undefined(labels, predictions, fr
     assert low < measured.top1 < high
     table = (measured - measured).table()  # with a row for an undefined difference, and without any at chance
     assert re.search(r"\nf50 +– +– +undefined\n", table) or "is at chance" in table
+
+
+def spread_seeds(folder, shares, classes=100, examples=10):
+    """Files of predictions whose shares of right examples are these, and a table of class frequencies."""
+    rng, labels = np.random.default_rng(0), np.repeat(np.arange(classes), examples)
+    frequency = np.geomspace(500, 5, classes).astype(int)
+    (folder / "n.tsv").write_text("\n".join(f"{c}\t{n}" for c, n in enumerate(frequency)) + "\n", encoding="utf-8")
+    for number, share in enumerate(shares):
+        predicted = np.where(rng.random(len(labels)) < share, labels, rng.integers(classes, size=len(labels)))
+        rows = "\n".join(f"{label},{prediction}" for label, prediction in zip(labels, predicted))
+        (folder / f"s{number}.csv").write_text(f"label,prediction\n{rows}\n", encoding="utf-8")
+
+
+def test_seeds_that_differ_much_are_not_at_chance_and_intervals_are_accuracies(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    spread_seeds(tmp_path, (0.75, 0.63, 0.36, 0.33))
+    assert main(["a=s0.csv,s1.csv", "b=s2.csv,s3.csv", "--frequency=n.tsv", "--all"]) == 0
+    text = capsys.readouterr().out
+    assert "at chance" not in text and "not compared" not in text and "a − b" in text
+    (line,) = (line for line in text.splitlines() if line.startswith("mean per class %") and line.count("[") == 2)
+    bounds = [float(number) for pair in re.findall(r"\[([^]]*)\]", line) for number in pair.split(", ")]
+    assert len(bounds) == 4 and min(bounds) >= 0 and max(bounds) <= 100
+
+
+@pytest.mark.parametrize(
+    ("biases", "first", "other"),
+    [
+        ((2.0, 0.5), "more biased", "less biased"),
+        ((-0.5, -2.0), "less biased", "more biased"),  # both favour rare classes, the second one more
+        ((1.0, -1.2), "biased towards frequent classes", "biased towards rare classes"),
+    ],
+)
+def test_bias_is_a_distance_from_0(biases, first, other):
+    claim = ClaimResult("", "odds_acc", "a", "b", by_seed=[biases])
+    assert outcomes(claim) == (first, other)
+    assert outcomes(dataclasses.replace(claim, by_seed=[biases[::-1]])) == (first, other)
+
+
+def test_gains_are_for_the_choice_of_examples_in_any_order_of_the_files():
+    """The difference of two models is paired by example, so that its interval is narrow where classes differ much."""
+    rng = np.random.default_rng(3)
+    labels = np.repeat(np.arange(6), 80)
+    frequency = [500, 200, 100, 40, 20, 10]
+    luck, shares = rng.random(len(labels)), np.array([0.95, 0.9, 0.7, 0.6, 0.3, 0.2])
+    wrong = (labels + 1) % 6
+    plain = np.where(luck < shares[labels], labels, wrong)
+    better = np.where(luck < (shares + [0, 0, 0, 0.05, 0.1, 0.15])[labels], labels, wrong)
+    gain = measure(labels, better, frequency) - measure(labels, plain, frequency)
+    difference = (better == labels).astype(float) - (plain == labels)
+    variance = np.mean([difference[labels == c].var(ddof=1) / 80 for c in range(6)]) / 6
+    low, high = gain.interval("mean_per_class")
+    assert (high - low) / 2 == pytest.approx(100 * 1.96 * np.sqrt(variance), rel=1e-2)
+    assert (
+        gain.verdict("mean_per_class") == "a is more accurate"
+        and gain.verdict("tail") == "a is more accurate in the tail"
+    )
+    order = rng.permutation(len(labels))
+    names = [f"{number:03}.jpg" for number in range(len(labels))]
+    table = ClassTable(tuple(map(str, range(6))), np.array(frequency), "counts")
+    files = [
+        PredictionFile("a.csv", labels, better, keys=names),
+        PredictionFile("b.csv", labels[order], plain[order], keys=[names[row] for row in order]),
+    ]
+    first, second = (measured_seeds(name, [content], table) for name, content in zip("ab", files))
+    assert (first - second).interval("mean_per_class") == pytest.approx((low, high))
+    seeds = measured_seeds("a", [files[0], files[1]], table)  # the second one in the order of the first
+    assert (seeds.group.evaluations[1].predicted == plain).all()
 
 
 def test_neither_jax_is_imported_to_measure_nor_numpy_to_import_the_package(folder):

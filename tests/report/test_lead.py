@@ -8,9 +8,9 @@ import pytest
 
 from cliptail_jax.claims.best import best_run
 from cliptail_jax.claims.judged import judge_contents
+from cliptail_jax.host.files import write_json
 from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.metrics.measures import MEASURES
-from cliptail_jax.metrics.seeds import SeedVariance
 from cliptail_jax.report.answer import answer, bias_of_all
 from cliptail_jax.report.comparison import compare
 from cliptail_jax.report.confounded import confounded
@@ -18,7 +18,7 @@ from cliptail_jax.report.lead import lead_of
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.group import RunGroup
 from cliptail_jax.results.run import Run
-from cliptail_jax.results.study import Borrowed, Study
+from cliptail_jax.results.study import Study
 from tests import synthetic_studies
 from tests.judged_pages import page_of
 from tests.synthetic_studies import (
@@ -91,25 +91,27 @@ def answer_of(study, runs):
 
 
 def test_a_difference_that_is_not_decided_is_stated_as_such():
-    (undecided, largest), runs = answered({"sl": 0.8, "same_too": 0.8})
+    (undecided, largest, covered), runs = answered({"sl": 0.8, "same_too": 0.8})
     assert undecided == "No run is measurably better than SL in mean accuracy over classes (1 seed)."
     means = [MEASURES["mean_per_class"].point([run.evaluation.results]) for run in runs.values()]
     assert largest.startswith(f"The largest difference is that of same too: {means[1] - means[0]:+.1f} [")
 
 
 def test_remedies_that_are_not_measurably_worse_and_the_cost_in_the_head_are_named():
-    first, mean, close, head = answered({"sl": 0.8, "fair": 0.0, "as_fair": 0.0, "biased": 0.6})[0]
+    first, mean, close, head, covered = answered({"sl": 0.8, "fair": 0.0, "as_fair": 0.0, "biased": 0.6})[0]
     other = "as fair" if first.startswith("Fair") else "fair"
     assert first.startswith(("Fair: top-1 ", "As fair: top-1 ")) and "of 3: +" in mean
     assert close == f"Not measurably worse: {other}."
     assert head.startswith("It costs ")
+    assert covered == "Intervals are for the choice of test examples, with these classes."
 
 
-def test_the_answer_has_the_intervals_and_looks_of_claims():
-    variance = SeedVariance(v_seeds=400.0, v_both=0.0, degrees=5.0)
+def test_the_answer_has_the_intervals_and_looks_of_claims(tmp_path):
     assert answered({"sl": 0.8, "fair": 0.0})[0][0].startswith("Fair: ")
-    borrowed = Borrowed("made", {"mean_per_class": variance})
-    assert answered({"sl": 0.8, "fair": 0.0}, borrowed=borrowed)[0][0].startswith("No run is measurably better than SL")
+    results = tmp_path / "report.json"
+    write_json(results, {"variances": {"mean_per_class": (400.0, 0.0, 5.0)}})
+    lead = answered({"sl": 0.8, "fair": 0.0}, variances_from=str(results))[0]
+    assert lead[0].startswith("No run is measurably better than SL")
     assert answered({"sl": 0.8, "fair": 0.0}, max_replicates=5)[0] == []  # the first look is after two pairs or seeds
 
 
@@ -158,7 +160,7 @@ def test_the_most_and_the_least_biased_runs_are_named_and_those_at_chance_are_no
         "The less biased by the estimate of odds_acc is a little"
     )
     (only,) = bias_of_all([RunGroup("chance", [[by_chance]])])
-    assert only.startswith("At chance: the interval of its top-1, ")
+    assert only == "At chance: 1.7 % of 3,600 examples are right, and by chance 1.7 % would be."
 
 
 def test_a_claim_on_runs_of_two_differences_is_confounded_and_many_pairs_are_shortened(trains, tmp_path):
