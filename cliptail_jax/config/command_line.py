@@ -68,7 +68,7 @@ def read_config(string: str) -> ConfigDict:
         return load_config(string)
     except UserError:
         raise
-    except Exception as cause:  # whatever a config file's own code raises
+    except (Exception, SystemExit) as cause:  # whatever a config file's own code raises
         raise UserError(f"config file '{string}'{failure(cause, file)}") from None
 
 
@@ -98,7 +98,7 @@ def describe_config_file(file: Path) -> str:
     return f"{text}\n\n{match[1]}:\n\n{docstring(PACKAGE.parent / match[1])}" if match else text
 
 
-def failure(cause: Exception, file: Path) -> str:
+def failure(cause: BaseException, file: Path) -> str:
     """Where and why a config file fails, without the list of all fields in ml_collections' message for an unknown one."""
     lines = [
         frame.lineno for frame in traceback.extract_tb(cause.__traceback__) if Path(frame.filename) == file.absolute()
@@ -114,6 +114,8 @@ def failure(cause: Exception, file: Path) -> str:
         hint = did_you_mean(unknown_field[1], names := re.findall(r"'(\w+)': ", unknown_field[2]))
         choice = f"; there are {', '.join(names)}" if len(names) <= MAX_LISTED else ""
         return f"{place} sets an unknown field '{unknown_field[1]}'{hint}{choice} (a loss of yours: {configs_folder() / 'study/own.md'})"
+    if isinstance(cause, SystemExit):
+        return f"{place} ends the program: leave out its call of sys.exit"
     return f"{place} fails with {type(cause).__name__}: {' '.join(reason.split())}"
 
 

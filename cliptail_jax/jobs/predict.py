@@ -57,14 +57,15 @@ from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import digest_of_json, save_arrays, work_path, write_text
 from cliptail_jax.host.interrupts import note_saved
 from cliptail_jax.host.outputs import check_output, files_in, first_bytes
-from cliptail_jax.objectives import effective_log_prior, run_config
+from cliptail_jax.objectives import prior_of_run, run_config
 from cliptail_jax.parallel.sharding import check_batch, make_mesh, replicated
 from cliptail_jax.pretrained.class_head import places_of
 from cliptail_jax.pretrained.model import find_model, open_run
 from cliptail_jax.pretrained.opened_model import OpenedModel
 from cliptail_jax.pretrained.source import settings_digest
+from cliptail_jax.results.run import Run
 from cliptail_jax.runs.console import log_line
-from cliptail_jax.runs.files import FREQUENCY, read_config
+from cliptail_jax.runs.files import FREQUENCY
 from cliptail_jax.runs.lock import FILE as LOCK
 from cliptail_jax.runs.lock import InUseError, sole_writer
 
@@ -102,7 +103,7 @@ def predict_command(options: argparse.Namespace) -> None:
     images = find_images(options.images, options.classes, data, run_options.class_names, model)
     classes = classes_of(options.classes, images, model)
     labels = known_labels(images.labels, classes.class_names)
-    prior = prior_of_run(work_path(options.workdir), model, classes.class_names) if options.without_prior else None
+    prior = log_prior(work_path(options.workdir), model, classes.class_names) if options.without_prior else None
     if options.top > len(classes.class_names):
         raise UserError(f"--top={options.top}, but there are {len(classes.class_names)} classes: give at most as many")
     prompts = Evaluation(templates=options.templates or run_options.templates, batch_size=options.batch_size)
@@ -374,7 +375,7 @@ def predict(
     run_pass(lambda batch: predict_batch((state,), head, batch), [save])
 
 
-def prior_of_run(workdir: Path, model: OpenedModel, class_names: Sequence[str]) -> Float[np.ndarray, " class"]:
+def log_prior(workdir: Path, model: OpenedModel, class_names: Sequence[str]) -> Float[np.ndarray, " class"]:
     """The effective log-prior of a run's loss for these classes. One without training images counts as one with an image.
 
     Raises UserError if the log-prior is not known, or a class is not one of the run.
@@ -383,7 +384,7 @@ def prior_of_run(workdir: Path, model: OpenedModel, class_names: Sequence[str]) 
     if None in places:
         name = class_names[places.index(None)]
         raise UserError(f"--without_prior: the run has no class '{name}', and no prior for it: leave one of both out")
-    return effective_log_prior(read_config(workdir), np.maximum(model.class_frequency, 1))[places]
+    return prior_of_run(Run(workdir))(np.maximum(model.class_frequency, 1))[places]
 
 
 def logits_of_run(workdir: Path, data_dir: str = "") -> tuple[list[str], Float[np.ndarray, "example class"], list[str]]:

@@ -22,13 +22,14 @@ from cliptail_jax.evaluation.run import Evaluate, make_evaluate
 from cliptail_jax.formats.frequency_tables import write_frequency
 from cliptail_jax.host.compiler import fusions_note
 from cliptail_jax.host.errors import UserError, memory_problem, storage_problem
+from cliptail_jax.host.files import write_json
 from cliptail_jax.host.interrupts import ignore_closed_terminal
 from cliptail_jax.host.memory import address_limit_warning
 from cliptail_jax.input.composition import composition_of
 from cliptail_jax.input.epochs import LastEpochs
 from cliptail_jax.input.pipeline import Batch, UnreadableImages, training_batches
 from cliptail_jax.models.self_attention import attention_in
-from cliptail_jax.objectives import FIELDS, make_objective, typed_config
+from cliptail_jax.objectives import FIELDS, is_own, make_objective, stated_loss, typed_config
 from cliptail_jax.parallel import distributed
 from cliptail_jax.parallel.distributed import broadcast_from_first, exit_if_peer_lost
 from cliptail_jax.parallel.sharding import check_accumulation, check_batch, local_rows, make_mesh, to_devices
@@ -38,6 +39,7 @@ from cliptail_jax.runs.checkpoints import Checkpoints
 from cliptail_jax.runs.console import last_lines, log_line
 from cliptail_jax.runs.directory import continues, finish, is_finished, open_or_resume
 from cliptail_jax.runs.evaluations import read_arrays
+from cliptail_jax.runs.files import LOSS
 from cliptail_jax.runs.lock import sole_writer
 from cliptail_jax.runs.log import Log
 from cliptail_jax.runs.progress import RunProgress
@@ -175,6 +177,8 @@ def write_description(objective: Objective, data: Mapping[str, Any], workdir: Pa
     model, section = objective.describe_model(), objective.config.model
     describe_run(workdir, model, objective.preprocess, section.dtype, objective.text.source, section.attention)
     write_frequency(workdir / "class_frequency.tsv", variant.class_names, frequency)
+    if is_own(objective.config.objective):
+        write_json(workdir / LOSS, stated_loss(objective, frequency))
     text = f"{workdir}: {len(variant):,} records of {variant.source.name}, {len(frequency)} classes"
     if len(frequency):
         text += f", {frequency.max():,} to {frequency.min():,} each"

@@ -6,7 +6,7 @@ other package refers to an objective by name.
 """
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,16 @@ from cliptail_jax.config.renamed import with_new_keys
 from cliptail_jax.config.sections import SIGMOID, SOFTMAX
 from cliptail_jax.curation.variant import Variant
 from cliptail_jax.host.errors import UserError
+from cliptail_jax.host.files import read_json
+from cliptail_jax.metrics.effective_prior import UnknownPriorError
 from cliptail_jax.objectives.bag_of_words import WordClassifier
 from cliptail_jax.objectives.contrastive import Contrastive
 from cliptail_jax.objectives.dino import SelfDistillation
 from cliptail_jax.objectives.own import own_objective
 from cliptail_jax.objectives.sigmoid import Sigmoid
 from cliptail_jax.objectives.supervised import Supervised
-from cliptail_jax.runs.directory import read_config
+from cliptail_jax.results.run import Run
+from cliptail_jax.runs.files import LOSS, read_config
 from cliptail_jax.training.configuration import Training, check_sections
 from cliptail_jax.training.objective import Objective, TextInput
 
@@ -39,10 +42,13 @@ __all__ = [
     "config_class",
     "describe_config",
     "effective_log_prior",
+    "is_own",
     "make_objective",
     "objective_class",
     "own_config",
+    "prior_of_run",
     "run_config",
+    "stated_loss",
     "typed_config",
 ]
 
@@ -94,6 +100,11 @@ def objective_class(name: str) -> type[Objective]:
             "other classes"
         )
     return objective
+
+
+def is_own(name: object) -> bool:
+    """Whether the objective of a run is no part of the package, but a class in a file or module of a user's."""
+    return name not in (*OBJECTIVES, zero_shot.MODE)
 
 
 def make_objective(
@@ -149,13 +160,20 @@ def typed_config(config: ConfigDict) -> TrainingConfig:
 
 
 def run_config(workdir: Path) -> TrainingConfig:
-    """The config of the run in a directory. Raises UserError if there is no run, or one of another version."""
+    """The config of the run in a directory. A user's objective that it names is not imported.
+
+    Raises UserError if there is no run, or one of another version.
+    """
     values = read_config(workdir)
     if values is None:
         raise UserError(f"there is no run in {workdir}: give the --workdir of one")
     if values.get("objective") == zero_shot.MODE:
         raise UserError(f"{workdir} contains evaluations of a published model: give the name of that model as --model")
-    return typed_config(fields.with_values(base_config(), values, workdir))
+    config = fields.with_values(base_config(), values, workdir)
+    if not is_own(config.objective):
+        return typed_config(config)
+    fields.check(config, TrainingConfig())  # without the rules of its objective
+    return fields.typed(TrainingConfig(), config)
 
 
 def completed(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -175,6 +193,37 @@ def effective_log_prior(values: Mapping[str, Any], frequency: Int[np.ndarray, " 
     """
     config = typed_config(fields.with_values(base_config(), completed(values), "the run"))
     return objective_class(config.objective).effective_log_prior(own_config(config), frequency)
+
+
+def stated_loss(objective: Objective, frequency: Int[np.ndarray, " class"]) -> dict[str, Any]:
+    """What a run stores of a user's loss, since readers of the run do not run its code: its effective log-prior.
+
+    It is that of the classes with training images, or the reason why it is not known.
+    """
+    try:
+        prior = type(objective).effective_log_prior(objective.config, frequency[frequency > 0])
+    except UnknownPriorError as reason:
+        return {"unknown": str(reason)}
+    return {"log_prior": np.asarray(prior, np.float64).tolist()}
+
+
+def prior_of_run(run: Run) -> Callable[[Int[np.ndarray, " class"]], Float[np.ndarray, " class"]]:
+    """The ψ of the loss of a run, by the numbers of training images of classes. That of a user's loss is read from the run.
+
+    The function raises UnknownPriorError if ψ is not known, or not for these numbers.
+    """
+    if not is_own(run.config["objective"]):
+        return functools.partial(effective_log_prior, run.config)
+    loss = read_json(run.workdir / LOSS) or {}
+
+    def prior(frequency: Int[np.ndarray, " class"]) -> Float[np.ndarray, " class"]:
+        if "log_prior" not in loss:
+            raise UnknownPriorError(loss.get("unknown") or f"{run.workdir} does not state the log-prior of its loss")
+        if not np.array_equal(frequency, run.class_frequency[run.class_frequency > 0]):
+            raise UnknownPriorError(f"{run.workdir} states the log-prior of its loss for its own class frequency only")
+        return np.array(loss["log_prior"])
+
+    return prior
 
 
 def _check_other_objectives(config: TrainingConfig, objective: type[Objective]) -> None:

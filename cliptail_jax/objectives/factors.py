@@ -5,10 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from cliptail_jax.config.fields import fields_of
-from cliptail_jax.host.errors import UserError
-from cliptail_jax.objectives import FIELDS, completed, objective_class
+from cliptail_jax.objectives import FIELDS, OBJECTIVES, completed
 from cliptail_jax.training.configuration import Training
-from cliptail_jax.training.objective import Objective
 
 OBJECTIVE = "objective"
 SHARED_KEYS = {field.key for field in fields_of(Training())}  # other fields belong to an objective
@@ -58,7 +56,7 @@ def factors_between(a: Mapping[str, Any], b: Mapping[str, Any], equal_records: b
         factors[NOISE] = [
             key for key in ("data.labels.noise", "data.captions.distractors") if any(config[key] for config in configs)
         ]
-    irrelevant = set() if all(known_objective(config["objective"]).uses_prompts for config in configs) else set(TEXT)
+    irrelevant = set() if all(uses_prompts(config) for config in configs) else set(TEXT)
     if equal_records:
         irrelevant |= {"scale", "data.class_match"}
     if any(factor.startswith("data.") for factor in factors.keys() - irrelevant):
@@ -99,18 +97,24 @@ def equal(length: str, size: str, a: Mapping[str, Any], b: Mapping[str, Any]) ->
         return False
 
 
-def known_objective(name: str) -> type[Objective]:
-    """The objective of a run; `Objective` for one in a file that is not here, whose results are shown all the same."""
-    try:
-        return objective_class(name)
-    except UserError:
-        return Objective
+def uses_prompts(config: Mapping[str, Any]) -> bool:
+    """Whether a run has captions and is evaluated by prompts. A user's objective is not imported for this; its captions show it."""
+    if config["objective"] in OBJECTIVES:
+        return OBJECTIVES[config["objective"]].uses_prompts
+    return bool(config["data.captions.template"] or config["data.captions.words"])
+
+
+def trains_on_labels(config: Mapping[str, Any]) -> bool:
+    """Whether the loss of a run takes labels. One of a user's counts as such if the run has no captions."""
+    if config["objective"] in OBJECTIVES:
+        return OBJECTIVES[config["objective"]].trains_on_labels
+    return not uses_prompts(config)
 
 
 def noise_of(config: Mapping[str, Any]) -> tuple[float, str]:
     """The share of images with a wrong class, and how it is drawn: in the label or the caption, whichever is trained on."""
     part, sampling = "captions.distractors", "captions.distractor"
-    if known_objective(config["objective"]).trains_on_labels:
+    if trains_on_labels(config):
         part = sampling = "labels.noise"
     share = config[f"data.{part}"]
     return share, config[f"data.{sampling}_sampling"] if share else ""

@@ -11,12 +11,15 @@ from cliptail_jax.config.command_line import failure
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.training.objective import Objective
 
+PACKAGE_NAME = __name__.partition(".")[0]
+
 
 @functools.cache
 def own_objective(name: str) -> type[Objective]:
     """The class that 'FILE.py:CLASS' or 'MODULE:CLASS' names.
 
-    Its effective log-prior is unknown if it has a loss of its own, unless it has a prior of its own, too.
+    Its effective log-prior is unknown if it or a class below the package's has a loss of its own, unless it states its prior there
+    or in a class derived from that.
 
     Raises UserError if there is no such class, its code fails, or it is no `Objective`.
     """
@@ -35,9 +38,19 @@ def own_objective(name: str) -> type[Objective]:
         raise UserError(
             f"{name} has no method {methods[0]}: define it, or begin with a class that has it, such as Supervised"
         )
-    if "loss" in vars(objective) and "effective_log_prior" not in vars(objective):
+    if has_unknown_prior(objective):
         objective.effective_log_prior = classmethod(Objective.effective_log_prior.__func__)
     return objective
+
+
+def has_unknown_prior(objective: type[Objective]) -> bool:
+    """Whether a class outside of the package, this one or one that it inherits from, changes the loss, and none after it the prior."""
+    for kind in objective.__mro__:
+        if kind.__module__.partition(".")[0] == PACKAGE_NAME or "effective_log_prior" in vars(kind):
+            return False
+        if "loss" in vars(kind):
+            return True
+    return False
 
 
 def is_defined_there(value: object, module: ModuleType) -> bool:
@@ -61,7 +74,7 @@ def module_of(origin: str) -> ModuleType:
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module  # where dataclasses look their annotations up
         spec.loader.exec_module(module)
-    except Exception as cause:  # whatever the file's own code raises
+    except (Exception, SystemExit) as cause:  # whatever the file's own code raises
         if isinstance(cause, ModuleNotFoundError) and cause.name == origin.partition(".")[0]:
             raise UserError(
                 f"there is no module {origin}: install it, or name its file, as in {origin}.py:CLASS"

@@ -158,9 +158,9 @@ def sources_of_runs(options: argparse.Namespace) -> tuple[str, list[list[LogitSo
 
 def own_prior(run: Run, trained_with: str | None) -> Prior:
     """The ψ of a run's config. Raises UserError if it is not known, or if `trained_with` is another recipe."""
-    from cliptail_jax.objectives import effective_log_prior
+    from cliptail_jax.objectives import prior_of_run
 
-    prior = functools.partial(effective_log_prior, run.config)
+    prior = prior_of_run(run)
     frequency = run.class_frequency[run.class_frequency > 0]
     psi = prior(frequency)
     if trained_with:

@@ -65,10 +65,10 @@ def parse(name: str, program: ModuleType, arguments: Sequence[str]) -> argparse.
     options = parser.parse_args(flags)
     if hasattr(program, "set_environment"):
         program.set_environment(options)
+    options.given_fields = {FIELD.match(field)[2] for field in fields}
     config = read_config(config_name) if config_name else default_config(program, options)
     options.config = with_fields(config, fields) if config else None
     options.config_name = Path(config_name.partition(":")[0]).stem
-    options.given_fields = {FIELD.match(field)[2] for field in fields}
     if options.help_config:
         print(describe_config(program, options.config))
         sys.exit(0)

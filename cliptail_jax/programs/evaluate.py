@@ -22,7 +22,7 @@ from ml_collections import ConfigDict
 
 from cliptail_jax.config import fields, zero_shot
 from cliptail_jax.host.errors import UserError
-from cliptail_jax.host.files import work_path
+from cliptail_jax.host.files import check_digests, work_path
 from cliptail_jax.host.interrupts import exit_on_signal
 from cliptail_jax.programs.command_line import add_runner, add_workdir, check_runner, results_path
 
@@ -56,17 +56,26 @@ def main(options: argparse.Namespace) -> None:
 def default_config(options: argparse.Namespace) -> ConfigDict | None:
     """The config of the run in --workdir.
 
-    Raises UserError if there is no run, or none that this program has trained or evaluated.
+    Raises UserError if there is no run, or none that this program has trained or evaluated; if its files are damaged; or if it
+    was trained with code that the command line does not name.
     """
     if options.list or not options.workdir:
         return None
-    from cliptail_jax.objectives import base_config
+    from cliptail_jax.objectives import base_config, is_own
     from cliptail_jax.runs.files import read_config
 
-    values = read_config(work_path(options.workdir))
+    workdir = work_path(options.workdir)
+    values = read_config(workdir)
     if values is None:
         raise UserError(
             f"there is no run in {options.workdir}, and the config is missing: give the --workdir of a run, or a config"
+        )
+    check_digests(workdir)
+    objective = values["objective"]
+    if is_own(objective) and "objective" not in options.given_fields:
+        raise UserError(
+            f"{options.workdir} was trained with {objective}, code that this program runs only if you name it: add "
+            f"--config.objective={objective} if you trust it"
         )
     config = zero_shot.base_config() if values.get("objective") == zero_shot.MODE else base_config()
     try:

@@ -23,11 +23,11 @@ def own_prior(group: RunGroup) -> list[str]:
     run = group.runs[0]
     if not has_recipe(run) or run.class_frequency is None or np.count_nonzero(run.class_frequency) < 2:
         return []
-    from cliptail_jax.objectives import effective_log_prior  # imports JAX, which pages on predictions do not need
+    from cliptail_jax.objectives import prior_of_run  # imports JAX, which pages on predictions do not need
 
     frequency = run.class_frequency[run.class_frequency > 0]
     try:
-        slope = per_decade(effective_log_prior(run.config, frequency), frequency)
+        slope = per_decade(prior_of_run(run)(frequency), frequency)
     except UserError:
         return []
     if is_without_prior(run):
@@ -65,13 +65,13 @@ def close_priors(groups: Sequence[RunGroup]) -> list[str]:
     runs = {name: run for name, run in first_runs.items() if has_recipe(run) and run.class_frequency is not None}
     if len(runs) < 2:
         return []
-    from cliptail_jax.objectives import effective_log_prior  # imports JAX, which pages on predictions do not need
+    from cliptail_jax.objectives import prior_of_run  # imports JAX, which pages on predictions do not need
 
     slopes, priors_elsewhere = {}, {}
     for name, run in runs.items():
         frequency = run.class_frequency[run.class_frequency > 0]
         with contextlib.suppress(UserError):  # it is not known
-            psi, elsewhere = (effective_log_prior(run.config, counts) for counts in (frequency, OTHER_DATA))
+            psi, elsewhere = map(prior_of_run(run), (frequency, OTHER_DATA))
             slopes[name], priors_elsewhere[name] = per_decade(psi, frequency), elsewhere - elsewhere.mean()
     pairs = [
         (a, b)

@@ -24,7 +24,7 @@ from cliptail_jax.results.study import Study, by_replicate
 from cliptail_jax.results.transfers import FILE as TRANSFERS
 from cliptail_jax.results.transfers import predictions_path
 from cliptail_jax.runs.evaluations import ARRAYS, evaluation_directory, read_arrays
-from cliptail_jax.runs.files import CONFIG, COUNTS, DATA, FORECASTS, FREQUENCY, METRICS, STUDY_FILES, SUMMARY
+from cliptail_jax.runs.files import CONFIG, COUNTS, DATA, FORECASTS, FREQUENCY, LOSS, METRICS, STUDY_FILES, SUMMARY
 from cliptail_jax.runs.provenance import CLONE, history, without_flags
 from cliptail_jax.runs.records import LogLine
 
@@ -121,7 +121,7 @@ def files_of_run(run: Run) -> Files:
         document["commit"] = marked(document["commit"], history(CLONE))
     log = ({key: value for key, value in line.items() if key in LogLine.__annotations__} for line in run.log)
     files = {CONFIG: json_text(document).encode(), METRICS: "".join(map(line_of, log)).encode()}
-    files |= read_existing(run.workdir, (FREQUENCY, DATA))
+    files |= read_existing(run.workdir, (FREQUENCY, DATA, LOSS))
     files[DIGESTS] = json_text({name: digest_of([content]) for name, content in files.items()}).encode()
     for set_name in run.sets:
         folder = evaluation_directory(run.workdir, set_name)

@@ -143,7 +143,8 @@ def difference_to(workdir: Path, values: FlatConfig, fields: Iterable[Field]) ->
     config = read_config(workdir)
     if config is None:
         return ""
-    if (digest := read_document(workdir).get(DIGEST)) and digest != objective_digest(config["objective"]):
+    is_same = config["objective"] == values.get("objective")  # whose code has been imported
+    if is_same and (digest := read_document(workdir).get(DIGEST)) and digest != objective_digest(config["objective"]):
         return f"{config['objective'].rpartition(':')[0]} has changed since it was trained"
     fields = {field.key: field for field in fields}
     sections = {field.key.partition(".")[0] for field in fields.values() if not field.is_incidental}

@@ -14,6 +14,7 @@ from cliptail_jax.runs.records import RunDocument, TrainingData
 
 METRICS, SUMMARY, COUNTS = "metrics.jsonl", "summary.jsonl", "class_counts.jsonl"
 CONFIG, DATA, DESCRIPTION, FREQUENCY = "config.json", "variant.json", "model.json", "class_frequency.tsv"
+LOSS = "loss.json"  # what a user's loss states, whose code readers of the run do not run
 WORD_FREQUENCY = "word_frequency.tsv"  # the number of training captions in which each word occurs
 STUDY_FILES = ("study.json", "claims.json")  # files of a study, whose page a run would hide
 FORECASTS = "forecasts.tsv"  # in the directory of a study, whose report compares them with its runs
@@ -24,6 +25,7 @@ FILES = (
     FREQUENCY,
     DESCRIPTION,
     DATA,
+    LOSS,
     "initialization.tsv",
     "tokenizer.json",
     "words.json",

@@ -1,5 +1,6 @@
 """The origin of a run's numbers besides its config and data: software, hardware, commit and command."""
 
+import ast
 import functools
 import importlib.metadata
 import importlib.util
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cliptail_jax.host.commands import with_underscores
-from cliptail_jax.host.files import digest_of_file
+from cliptail_jax.host.files import digest_of, digest_of_file
 
 PACKAGES = ("cliptail_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 # Flags that no word with a value follows.
@@ -27,10 +28,60 @@ def provenance() -> dict[str, Any]:
 
 
 def objective_digest(objective: str) -> str:
-    """The digest of the file of a user's objective, 'FILE.py:CLASS' or 'MODULE:CLASS'; '' for the package's objectives."""
+    """The digest of the files of a user's objective, 'FILE.py:CLASS' or 'MODULE:CLASS'; '' for the package's objectives.
+
+    They are its file, and those of the same folder, the current folder or the same package that it imports, directly or not.
+    The objective has been imported.
+    """
     origin = objective.rpartition(":")[0]
     path = origin if origin.endswith(".py") else origin and importlib.util.find_spec(origin).origin
-    return digest_of_file(Path(path)) if path else ""
+    if not path:
+        return ""
+    package = "" if origin.endswith(".py") else origin.rpartition(".")[0]
+    digests = [digest_of_file(file) for file in imported_files(Path(path).absolute(), package)]
+    return digests[0] if len(digests) == 1 else digest_of([digest.encode() for digest in digests])
+
+
+def imported_files(file: Path, package: str) -> list[Path]:
+    """A Python file, and the files of the user's modules that it and these import, in the order of the code.
+
+    Modules of other packages, such as JAX, are not the user's. Relative imports are those of a file in `package`.
+    """
+    folders = (file.parent, Path.cwd())
+    top = package.partition(".")[0]
+    files, queue = [], [(file, package)]
+    while queue:
+        path, parent = queue.pop(0)
+        if path in files:
+            continue
+        files.append(path)
+        for name in imported_names(path.read_text(encoding="utf-8"), parent):
+            module = sys.modules.get(name)
+            origin = module and getattr(module, "__file__", None)
+            if not origin or not origin.endswith(".py"):
+                continue
+            is_near = not top and "site-packages" not in origin and any(f in Path(origin).parents for f in folders)
+            if (
+                is_near
+                and name.partition(".")[0] != __name__.partition(".")[0]
+                or top
+                and name.partition(".")[0] == top
+            ):
+                queue.append((Path(origin), module.__package__ or ""))
+    return files
+
+
+def imported_names(code: str, package: str) -> list[str]:
+    """The full names of the packages and modules that code imports, and of what it imports from them, which may be modules, too."""
+    names = []
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            module = ".".join(filter(None, [*parents, node.module]))
+            names += [f"{module}.{alias.name}" for alias in node.names]
+    return [".".join(name.split(".")[:parts]) for name in names for parts in range(1, name.count(".") + 2)]
 
 
 def software() -> dict[str, str]:

@@ -1,5 +1,6 @@
 """An objective that is added as "How to add" in tests/README.md says, with a section of its own."""
 
+import contextlib
 import json
 import os
 import pickle
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 import cliptail_jax
+from cliptail_jax import load_results
 from cliptail_jax.config.fields import Section, fields_of, plain, to_config, typed
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.jobs.train import train
@@ -28,10 +30,11 @@ from cliptail_jax.objectives import (
 from cliptail_jax.objectives.contrastive import ContrastiveOptions
 from cliptail_jax.objectives.own import own_objective
 from cliptail_jax.objectives.supervised import Loss
+from cliptail_jax.runs.provenance import objective_digest
 from cliptail_jax.training.configuration import Training
 from configs import clip, sup
 from tests import smoothed_clip
-from tests.commands import evaluate, report
+from tests.commands import evaluate, forecast, predict, report
 from tests.forked_programs import with_devices
 from tests.run_commands import command, run_config
 from tests.saved_state import losses, unfinish
@@ -100,6 +103,10 @@ FILES = {  # what is wrong, with the line; the class is my_losses.py:Own, if the
         "from cliptail_jax.training.objective import Objective\nclass Own(Objective): pass",
         "my_losses.py:Own has no method describe_model: define it, or begin with a class that has it",
     ),
+    "code that ends the program": (
+        "import sys\nsys.exit(0)",
+        "my_losses.py, line 2, ends the program: leave out its call of sys.exit",
+    ),
     "code that fails": ("x = 1\ny = x / 0", "my_losses.py, line 2, fails with ZeroDivisionError: division by zero"),
     "a field of its own": (
         Path(smoothed_clip.__file__).read_text(encoding="utf-8").replace("Smoothed(", "Own("),
@@ -116,6 +123,93 @@ def test_a_file_without_the_objective_is_refused_in_a_line(tmp_path, monkeypatch
         Path("my_losses.py").write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=complaint):
         objective_class("my_losses.py:Own")
+
+
+PRIORS = """
+from cliptail_jax.objectives.supervised import Supervised
+
+class Poly(Supervised):
+    epsilon = 1.0
+    def loss(self, *arguments): return super().loss(*arguments)
+
+class Stated(Poly):
+    @classmethod
+    def effective_log_prior(cls, config, frequency): return frequency * 0.0
+
+class Inherits(Poly): epsilon = 2.0
+class InheritsStated(Stated): epsilon = 2.0
+class Again(Stated):
+    def loss(self, *arguments): return super().loss(*arguments)
+class Attribute(Supervised): epsilon = 2.0
+"""
+
+
+@pytest.mark.parametrize(
+    "name, is_unknown",
+    dict(Poly=True, Stated=False, Inherits=True, InheritsStated=False, Again=True, Attribute=False).items(),
+)
+def test_the_prior_of_a_class_with_a_loss_that_is_not_the_packages_has_to_be_stated(
+    tmp_path, monkeypatch, glyphs_dir, name, is_unknown
+):
+    monkeypatch.chdir(tmp_path)
+    own_objective.cache_clear()
+    Path("my_losses.py").write_text(PRIORS, encoding="utf-8")
+    values = plain(run_config(sup, glyphs_dir, objective=f"my_losses.py:{name}"))
+    if is_unknown:
+        with pytest.raises(UserError, match="has no known effective log-prior"):
+            effective_log_prior(values, np.array([3, 2, 1]))
+    else:
+        assert effective_log_prior(values, np.array([3, 2, 1])).shape == (3,)
+
+
+def test_the_digest_of_an_objective_covers_what_its_file_imports_from_the_users_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    own_objective.cache_clear()
+    Path("shared_part.py").write_text("import numpy\nweight = 1.0\n", encoding="utf-8")
+    Path("parts_of_it").mkdir()
+    Path("parts_of_it/__init__.py").write_text("from . import terms\n", encoding="utf-8")
+    Path("parts_of_it/terms.py").write_text("from shared_part import weight\n", encoding="utf-8")
+    Path("unrelated.py").write_text("", encoding="utf-8")
+    Path("my_losses.py").write_text(f"import parts_of_it.terms\n{PRIORS}", encoding="utf-8")
+    objective_class("my_losses.py:Poly")
+    digest = objective_digest("my_losses.py:Poly")
+    Path("unrelated.py").write_text("x = 1", encoding="utf-8")
+    assert objective_digest("my_losses.py:Poly") == digest
+    for path in ("shared_part.py", "parts_of_it/__init__.py", "parts_of_it/terms.py", "my_losses.py"):
+        text = Path(path).read_text(encoding="utf-8")
+        Path(path).write_text(text + "# another version\n", encoding="utf-8")
+        assert objective_digest("my_losses.py:Poly") != digest, path
+        Path(path).write_text(text, encoding="utf-8")
+    assert objective_digest("my_losses.py:Poly") == digest
+    assert objective_digest("supervised") == ""
+
+
+def test_no_program_runs_code_that_only_a_run_names(glyphs_dir, tmp_path, monkeypatch, capsys):
+    """Of a stranger's run, or of one whose config.json was changed afterwards."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    own_objective.cache_clear()
+    workdir = tmp_path / "run"
+    train(run_config(sup, glyphs_dir), workdir)
+    Path("evil.py").write_text(f"from pathlib import Path\nPath({str(tmp_path)!r}, 'evil').touch()\n", encoding="utf-8")
+    document = json.loads((workdir / "config.json").read_text(encoding="utf-8"))
+    document["config"]["objective"] = f"{folder}/evil.py:X"
+    (workdir / "config.json").write_text(json.dumps(document), encoding="utf-8")
+    images = ["--images=glyphs:test", f"--data_dir={glyphs_dir}", "--output=predictions.csv"]
+    for is_damaged in (True, False):  # by the digests of the run's files
+        assert report([f"--workdir={workdir}", "--output=page.html"]) == 0
+        assert forecast(["sl", f"--workdir={workdir}", "--output=forecasts.tsv"]) == 2
+        capsys.readouterr()
+        assert evaluate([f"--workdir={workdir}"]) == 2
+        assert ("sha256.json" in capsys.readouterr().err) == is_damaged
+        assert predict([f"--workdir={workdir}", "--without_prior", *images]) == 2
+        with pytest.raises(UserError) if is_damaged else contextlib.nullcontext():
+            load_results(workdir)
+        (workdir / "sha256.json").unlink(missing_ok=True)
+    assert predict([f"--workdir={workdir}", *images]) == 0
+    assert not (tmp_path / "evil").exists()
 
 
 def test_a_name_that_is_no_objective_is_refused_with_those_there_are():
@@ -145,7 +239,15 @@ def test_the_objective_on_the_page_trains_resumes_is_evaluated_and_reported(glyp
     train(config, workdir)
     assert losses(whole) == losses(workdir)
     assert 0 < losses(whole)[-1][1] < 10
-    assert evaluate([f"--workdir={workdir}"]) == 0
+    assert evaluate([f"--workdir={workdir}"]) == 2  # the run names code, and not the user
+    line = (
+        "was trained with my_losses.py:Poly, code that this program runs only if you name it: add --config.objective="
+    )
+    assert line in capsys.readouterr().err
+    assert evaluate([f"--workdir={workdir}", "--config.objective=my_losses.py:Poly"]) == 0
+    assert json.loads((workdir / "loss.json").read_text()) == {
+        "unknown": "objective='my_losses.py:Poly' has no known effective log-prior"
+    }
     assert report([f"--workdir={tmp_path}"]) == 0
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "my_losses.py:Poly" in text
