@@ -23,11 +23,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Num
 
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.effective_prior import effective_number_weights
-from cliptail_jax.metrics.imbalance import adjust, checked_counts, class_margins, log_prior
+from cliptail_jax.metrics.imbalance import adjust, check_number, checked_counts, class_margins, log_prior
 from cliptail_jax.models.cosine import cosines
 
 __all__ = [
@@ -74,6 +74,7 @@ def softmax_with_prior(
     logits = _class_last(logits, axis)
     _check_constant(class_counts=class_counts, tau=tau)
     counts = checked_counts(class_counts, logits.shape[-1])
+    check_number("τ", tau)
     _check(logits, labels, where, counts if tau else None)
     return cross_entropy(with_prior(logits, counts, tau), labels, where)
 
@@ -167,6 +168,7 @@ def ldam(
     cosines = _class_last(cosines, axis)
     _check_constant(class_counts=class_counts, largest_margin=largest_margin)
     counts = checked_counts(class_counts, cosines.shape[-1])
+    check_number("largest_margin", largest_margin)
     _check(cosines, labels, where, counts)
     return cross_entropy(with_margins(scale * cosines, labels, counts, largest_margin, scale), labels, where)
 
@@ -183,6 +185,7 @@ def focal(cross_entropies: Float[ArrayLike, "*batch"], gamma: float = 2.0) -> Fl
     """
     _check_type("cross_entropies", cross_entropies, "f")
     _check_constant(gamma=gamma)
+    check_number("γ", gamma)
     if gamma < 0:
         raise UserError(f"γ is {gamma:g}: choose a number from 0 on, such as 2")
     # Where p_y rounds to 1, the gradient of (1 − p_y)^γ would be infinite for γ < 1.
@@ -255,7 +258,7 @@ def cross_entropy(
 
 
 def with_prior(
-    logits: Float[ArrayLike, "*batch class"], class_counts: Int[np.ndarray, " class"], tau: float
+    logits: Float[ArrayLike, "*batch class"], class_counts: Num[np.ndarray, " class"], tau: float
 ) -> Float[Array, "*batch class"]:
     """f + τ log p."""
     return logits + (tau * log_prior(class_counts)).astype(np.float32) if tau else logits
@@ -264,7 +267,7 @@ def with_prior(
 def with_margins(
     logits: Float[ArrayLike, "*batch class"],
     labels: Int[ArrayLike, "*batch"],
-    class_counts: Int[np.ndarray, " class"],
+    class_counts: Num[np.ndarray, " class"],
     largest_margin: float,
     scale: float | Float[ArrayLike, ""],
 ) -> Float[Array, "*batch class"]:
@@ -293,7 +296,13 @@ def _cosines_of_pairs(
         raise UserError(
             f"images {list(images.shape)} and texts {list(texts.shape)} are not pairs: give features [pair, dim]"
         )
-    values = cosines(jnp.asarray(images), jnp.asarray(texts))
+    _check_per_example("where", where, "b", images.shape[:1])
+    features = [jnp.asarray(part, jnp.promote_types(part.dtype, jnp.float32)) for part in (images, texts)]
+    if where is not None:
+        features = [
+            jnp.where(where[:, None], part, 0.0) for part in features
+        ]  # with gradients of 0, even if they are nan
+    values = cosines(*features)
     _check(values, jnp.arange(len(images)), where)
     return values
 
@@ -331,6 +340,15 @@ def _check_type(name: str, array: Any, kind: str) -> None:
         raise UserError(f"{name} have the type {array.dtype}: give {TYPES[kind][1]}")
 
 
+def _check_per_example(name: str, array: Any, kind: str, shape: tuple[int, ...]) -> None:
+    """Raise UserError unless an argument is None, or an array of values TYPES[kind] with this shape, that of the examples."""
+    if array is None:
+        return
+    _check_type(name, array, kind)
+    if array.shape != shape:
+        raise UserError(f"{name} are {list(array.shape)}, and examples {list(shape)}: give one of {name} per example")
+
+
 def _check(
     logits: Float[ArrayLike, "*batch class"],
     labels: Int[ArrayLike, "*batch"],
@@ -342,20 +360,14 @@ def _check(
     `classes` are the ones that labels may be: numbers or truth values [..., class].
     """
     for name, array, kind in (("labels", labels, "i"), ("where", where, "b")):
-        if array is None:
-            continue
-        _check_type(name, array, kind)
-        if array.shape != logits.shape[:-1]:
-            raise UserError(
-                f"{name} are {list(array.shape)}, and logits {list(logits.shape)}: give one of {name} per example"
-            )
+        _check_per_example(name, array, kind, logits.shape[:-1])
+    if not labels.size:
+        raise UserError("there are no examples")
     if any(isinstance(array, jax.core.Tracer) for array in (logits, labels, where, classes)):
         return
     valid = np.ones(labels.shape, bool) if where is None else np.asarray(where)
     if not valid.any():
-        raise UserError(
-            "no example counts: `where` is False for all of them" if labels.size else "there are no examples"
-        )
+        raise UserError("no example counts: `where` is False for all of them")
     numbers, num_classes = np.asarray(labels), logits.shape[-1]
     if not ((numbers >= 0) & (numbers < num_classes) | ~valid).all():
         raise UserError(f"a label is none of the classes 0 to {num_classes - 1:,} of the logits")

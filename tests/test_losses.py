@@ -168,7 +168,10 @@ REFUSED = {
         lambda: losses.softmax_with_prior(LOGITS, LABELS, COUNTS[:5]),
         "shape .5.: give one number for each of the 6 classes",
     ),
-    "a negative count": (lambda: losses.adjust(LOGITS, [-1] + COUNTS[1:]), "class_counts have a negative number"),
+    "a negative count": (
+        lambda: losses.adjust(LOGITS, [-1] + COUNTS[1:]),
+        "class_counts have a negative or infinite number",
+    ),
     "a class of no images": (
         lambda: losses.softmax_with_prior(LOGITS, LABELS, [0] + COUNTS[1:]),
         "a label's class has no training images",
@@ -217,7 +220,27 @@ REFUSED = {
     ),
     "negative counts for weights": (
         lambda: losses.effective_number_weights([-1, 3], 0.9),
-        "class_counts have a negative number",
+        "class_counts have a negative or infinite number",
+    ),
+    "infinite counts": (
+        lambda: losses.adjust(LOGITS, np.full(CLASSES, np.inf, np.float16)),
+        "class_counts have a negative or infinite number",
+    ),
+    "masked counts": (
+        lambda: losses.adjust(LOGITS, np.ma.masked_less(np.array(COUNTS), 3)),
+        "class_counts are masked, or no real numbers",
+    ),
+    "complex counts": (lambda: losses.adjust(LOGITS, np.array(COUNTS) + 0j), "class_counts are masked, or no real"),
+    "texts as counts": (lambda: losses.adjust(LOGITS, ["many"] * CLASSES), "class_counts are masked, or no real"),
+    "objects as counts": (lambda: losses.adjust(LOGITS, [{}] * CLASSES), "class_counts are no numbers"),
+    "a text as τ": (lambda: losses.adjust(LOGITS, COUNTS, "1"), "τ is '1': give a number"),
+    "an infinite τ": (lambda: losses.softmax_with_prior(LOGITS, LABELS, COUNTS, np.inf), "τ is inf: give a number"),
+    "no τ": (lambda: losses.softmax_with_prior(LOGITS, LABELS, COUNTS, None), "τ is None: give a number"),
+    "no examples": (lambda: losses.batch_softmax(LOGITS[:0], LABELS[:0]), "there are no examples"),
+    "no examples in jit": (lambda: jax.jit(losses.batch_softmax)(LOGITS[:0], LABELS[:0]), "there are no examples"),
+    "no pairs in jit": (
+        lambda: jax.jit(losses.contrastive)(IMAGES[:0], TEXTS[:0], SCALE),
+        "there are no examples",
     ),
     "a mapping of counts": (
         lambda: losses.adjust(LOGITS, dict(enumerate(COUNTS))),
@@ -244,7 +267,7 @@ REFUSED = {
         lambda: losses.batch_softmax(LOGITS, LABELS + 1),
         "a label is none of the classes 0 to 5",
     ),
-    "other labels": (lambda: losses.batch_softmax(LOGITS, LABELS[1:]), "labels are .7., and logits .8, 6."),
+    "other labels": (lambda: losses.batch_softmax(LOGITS, LABELS[1:]), "labels are .7., and examples .8."),
     "no example": (lambda: losses.batch_softmax(LOGITS, LABELS, where=~ALL), "no example counts: `where` is False"),
     "outside of the vocabulary": (
         lambda: losses.sampled_softmax(LOGITS, LABELS, np.arange(CLASSES) > 0),
@@ -282,6 +305,39 @@ def test_examples_that_do_not_count_change_nothing_whatever_they_are(loss, where
     assert not values[~where].any() and not gradients[~where].any() and np.isfinite(gradients).all()
     if where.any():
         np.testing.assert_array_equal(values, loss(jnp.asarray(LOGITS), LABELS, where))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "int64", "uint64", "float16", "float32", "float64"])
+def test_counts_of_any_type_give_the_same_losses(dtype):
+    counts = np.array(COUNTS) % 250 + 1
+    expected = losses.adjust(LOGITS, counts.tolist())
+    np.testing.assert_array_equal(losses.adjust(LOGITS, counts.astype(dtype)), expected)
+    huge = np.full(CLASSES, 2**62)  # whose sum is no int64
+    np.testing.assert_allclose(losses.adjust(LOGITS, huge), LOGITS + np.log(CLASSES), rtol=1e-6)
+
+
+PAIR_LOSSES = {
+    "contrastive": lambda images, texts, where: losses.contrastive(images, texts, SCALE, where=where),
+    "sigmoid": lambda images, texts, where: losses.sigmoid_contrastive(images, texts, SCALE, -2.0, where=where),
+}
+
+
+@pytest.mark.parametrize("loss", PAIR_LOSSES.values(), ids=PAIR_LOSSES)
+def test_pairs_that_do_not_count_have_gradients_of_0_even_if_they_are_nan(loss):
+    images, texts = (np.where(WHERE[:, None], part, np.nan) for part in (IMAGES, TEXTS))
+    values = loss(images, texts, WHERE)
+    np.testing.assert_array_equal(values, loss(IMAGES, TEXTS, WHERE))
+    for number in (0, 1):
+        gradients = jax.grad(lambda *pairs: loss(*pairs, WHERE).sum(), number)(jnp.asarray(images), jnp.asarray(texts))
+        assert np.isfinite(gradients).all() and not gradients[~WHERE].any()
+
+
+@pytest.mark.parametrize("loss", PAIR_LOSSES.values(), ids=PAIR_LOSSES)
+def test_losses_of_pairs_are_in_float32_whatever_the_features(loss):
+    images, texts = (jnp.asarray(part, jnp.bfloat16) for part in (IMAGES, TEXTS))
+    values = loss(images, texts, None)
+    assert values.dtype == jnp.float32
+    np.testing.assert_allclose(values, loss(*(np.asarray(p, np.float32) for p in (images, texts)), None), rtol=1e-6)
 
 
 def test_the_examples_of_the_docstrings_are_right():

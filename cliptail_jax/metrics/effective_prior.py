@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from cliptail_jax.host.errors import UserError
-from cliptail_jax.metrics.imbalance import checked_counts, log_prior
+from cliptail_jax.metrics.imbalance import check_number, checked_counts, log_prior
 
 SL_PER_DECADE = math.log(10)  # the slope of SL's ψ
 SAMPLING_EXPONENTS = {
@@ -100,6 +100,7 @@ def effective_number_weights(
 
     Raises UserError if β is not in 0..1, without 1, or counts are negative or all 0.
     """
+    check_number("β", beta)
     if not 0 <= beta < 1:
         raise UserError(f"β is {beta:g}: choose a number from 0 to below 1, such as 0.9999")
     frequency = checked_counts(frequency, len(frequency))

@@ -1,10 +1,11 @@
 """Measures of the imbalance of class frequencies, and the adjustment of logits for it."""
 
+import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Num
 
 from cliptail_jax.host.arrays import as_array
 from cliptail_jax.host.errors import UserError
@@ -31,7 +32,7 @@ def imbalance_ratio(frequency: Int[np.ndarray, " class"]) -> float:
     return float(largest / smallest) if smallest else float("inf")
 
 
-def log_prior(frequency: Int[np.ndarray, " class"]) -> Float[np.ndarray, " class"]:
+def log_prior(frequency: Num[np.ndarray, " class"]) -> Float[np.ndarray, " class"]:
     """log π, with the share π_c = n_c / N of the records that have class c; −inf for a class without any.
 
     Menon et al. (2021), "Long-tail learning via logit adjustment" (arXiv 2007.07314), train with cross-entropy of f + τ log
@@ -73,6 +74,7 @@ def adjust(
     if isinstance(logits, np.ndarray) and are_probabilities(logits):
         raise UserError("the logits are probabilities: give their logarithms, np.log(probabilities)")
     counts = checked_counts(class_counts, logits.shape[-1])
+    check_number("τ", tau)
     is_whole = logits.dtype.kind in "iu"  # the log-prior is not, and must keep its fraction
     return logits - (tau * log_prior(np.maximum(counts, 1))).astype(np.float32 if is_whole else logits.dtype)
 
@@ -82,22 +84,34 @@ def are_probabilities(values: Float[np.ndarray, "*batch class"]) -> bool:
     return values.shape[-1] > 1 and values.min() >= 0 and bool((np.abs(values.sum(axis=-1) - 1) < 0.01).all())
 
 
-def checked_counts(class_counts: Sequence[int] | np.ndarray, classes: int) -> Int[np.ndarray, " class"]:
-    """The numbers of training images, as an array. Raises UserError if they are not one of at least zero for each class."""
+def check_number(name: str, value: Any) -> None:
+    """Raise UserError unless a value is a finite real number."""
+    if not isinstance(value, numbers.Real | np.generic | np.ndarray) or np.ndim(value) or not np.isfinite(value):
+        raise UserError(f"{name} is {value!r}: give a number")
+
+
+def checked_counts(class_counts: Sequence[int] | np.ndarray, classes: int) -> Float[np.ndarray, " class"]:
+    """The numbers of training images, exact up to 2^53 whatever their type. Raises UserError unless there is one from 0 on for each class."""
     if isinstance(class_counts, Mapping):
         raise UserError("class_counts are a mapping: give a list in the order of the classes of the logits")
-    counts = np.asarray(class_counts)
+    values = as_array("class_counts", class_counts)
+    if np.ma.isMaskedArray(class_counts) or values.dtype.kind in "cSUMm":
+        raise UserError("class_counts are masked, or no real numbers: give the number of training images of each class")
+    try:
+        counts = values.astype(np.float64)  # in a narrow type, logarithms and sums would be rounded or too large
+    except (TypeError, ValueError):
+        raise UserError("class_counts are no numbers: give the number of training images of each class") from None
     if counts.shape != (classes,):
         raise UserError(
             f"class_counts have the shape {list(counts.shape)}: give one number for each of the {classes:,} classes"
         )
-    if not (counts >= 0).all() or not counts.any():
-        fault = "are all 0" if (counts == 0).all() else "have a negative number, or nan"
+    if not (np.isfinite(counts) & (counts >= 0)).all() or not counts.any():
+        fault = "are all 0" if (counts == 0).all() else "have a negative or infinite number, or nan"
         raise UserError(f"class_counts {fault}: give the number of training images of each class")
     return counts
 
 
-def class_margins(frequency: Int[np.ndarray, " class"], largest: float) -> Float[np.ndarray, " class"]:
+def class_margins(frequency: Num[np.ndarray, " class"], largest: float) -> Float[np.ndarray, " class"]:
     """Δ_c = C / n_c^(1/4), with the C for which the rarest class has the margin `largest`; 0 for a class without records.
 
     Cao et al. (2019), "Learning imbalanced datasets with label-distribution-aware margin loss" (arXiv 1906.07413).
