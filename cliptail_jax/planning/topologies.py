@@ -12,8 +12,8 @@ from typing import Any
 import jax
 from jax.experimental import topologies
 
+from cliptail_jax.host.accelerators import restore_libtpu
 from cliptail_jax.host.errors import UserError, did_you_mean
-from cliptail_jax.host.tpus import restore_libtpu
 from cliptail_jax.planning.gpus import GPUS, gpu_target
 
 GB, TERA = 1e9, 1e12

@@ -14,11 +14,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from cliptail_jax.host.accelerators import leave_out_cuda, leave_out_libtpu
 from cliptail_jax.host.errors import UserError, did_you_mean, exit_status
 from cliptail_jax.host.interrupts import exit_despite_threads, exit_on_signal, raise_on_ctrl_c
 from cliptail_jax.host.memory import keep_freed_memory
 from cliptail_jax.host.printing import checked_output
-from cliptail_jax.host.tpus import leave_out_libtpu
 
 # A program is a module here, whose docstring is its help and begins with its purpose in a line, with
 #     add_flags(parser)    which adds its flags to an argparse.ArgumentParser
@@ -39,11 +39,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complete()
     prepare_process()
     with checked_output():
+        if not current_folder_exists():
+            print("error: the current folder was deleted: change to one that exists", file=sys.stderr)
+            return 2
         arguments = sys.argv[1:] if arguments is None else arguments
         status = exit_status(lambda: run(arguments), has_config=any(map(takes_config, arguments[:1])))
     if status == 2:
         exit_despite_threads(status)
     return status
+
+
+def current_folder_exists() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def takes_config(program: str) -> bool:
@@ -55,7 +66,9 @@ def prepare_process() -> None:
     atexit.register(gc.freeze)  # else Python visits all that was imported once more when it ends, for most of a second
     exit_on_signal()
     keep_freed_memory()
+    os.environ["MPLBACKEND"] = "agg"  # pictures are files; Jupyter sets a backend that this environment may lack
     leave_out_libtpu()
+    leave_out_cuda()
     if sys.stdout is not None:
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr, for characters that the encoding lacks
 

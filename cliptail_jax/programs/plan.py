@@ -12,6 +12,7 @@ Results are kept in the user's cache.
 import argparse
 import os
 
+from cliptail_jax.host.accelerators import restore_cuda
 from cliptail_jax.planning.environment import compiler_environment
 from cliptail_jax.programs.command_line import non_negative
 
@@ -39,6 +40,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def set_environment(options: argparse.Namespace) -> None:
     os.environ.update(compiler_environment(options.measure))
+    restore_cuda()  # the compiler, which JAX looks for when it starts
 
 
 def main(options: argparse.Namespace) -> None:

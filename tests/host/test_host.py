@@ -9,7 +9,7 @@ from pathlib import Path
 import jaxlib
 import pytest
 
-from cliptail_jax.host import cores, tpus
+from cliptail_jax.host import accelerators, cores
 from cliptail_jax.host.compiler import FAULTY_JAXLIBS, FLAG, fusions_note, turn_off_faulty_fusions
 from cliptail_jax.host.memory import address_limit_warning
 
@@ -127,20 +127,45 @@ def test_a_tpu_is_known_by_its_device_file_or_pci_device(files, expected, tmp_pa
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(f"{text}\n", encoding="utf-8")
-    monkeypatch.setattr(tpus, "DEVICE_FILES", [f"{tmp_path}{pattern}" for pattern in tpus.DEVICE_FILES])
-    monkeypatch.setattr(tpus, "PCI_DEVICES", f"{tmp_path}/pci/*")
-    assert tpus.has_tpus() == expected
+    monkeypatch.setattr(accelerators, "DEVICE_FILES", [f"{tmp_path}{pattern}" for pattern in accelerators.DEVICE_FILES])
+    monkeypatch.setattr(accelerators, "PCI_DEVICES", f"{tmp_path}/pci/*")
+    assert accelerators.has_tpus() == expected
+
+
+@pytest.mark.parametrize("environment, has_gpu, restores, starts", [
+    ({}, False, False, False),
+    ({}, False, True, True),
+    ({}, True, False, True),
+    ({"JAX_PLATFORMS": "cuda,cpu"}, False, False, True),
+], ids=["no GPU", "plan", "GPU", "the user asks for GPUs"])  # fmt: skip
+def test_plugins_for_gpus_start_only_where_they_are_needed(environment, has_gpu, restores, starts, tmp_path):
+    plugin = tmp_path / "jax_plugins" / "xla_cuda12" / "__init__.py"
+    plugin.parent.mkdir(parents=True)
+    plugin.write_text("def initialize(): print('the plugin starts')\n", encoding="utf-8")
+    (tmp_path / "nvidia0").touch()
+    code = (
+        "from cliptail_jax.host import accelerators; from cliptail_jax.programs import prepare_process\n"
+        f"accelerators.GPU_FILES = [{str(tmp_path / ('nvidia0' if has_gpu else 'none'))!r}]\n"
+        "prepare_process()\n"
+        f"if {restores}: accelerators.restore_cuda()\n"
+        "import jax_plugins.xla_cuda12 as plugin; plugin.initialize()"
+    )
+    variables = {name: value for name, value in os.environ.items() if name != "JAX_PLATFORMS"}
+    variables |= {"PYTHONPATH": f"{tmp_path}:{ROOT}"} | environment
+    process = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    assert ("the plugin starts" in process.stdout) == starts
 
 
 LIBTPU = "import sys\ndef get_library_path():\n    print('libtpu is loaded', file=sys.stderr)\n"
 PROGRAM = """
 import os, sys
-from cliptail_jax.host import tpus
+from cliptail_jax.host import accelerators
 from cliptail_jax.programs import prepare_process
-tpus.has_tpus = lambda: {has_tpus}
+accelerators.has_tpus = lambda: {has_tpus}
 prepare_process()
 if {compiles}:
-    tpus.restore_libtpu()
+    accelerators.restore_libtpu()
 import jax
 jax.devices()
 print(os.environ.get("TPU_LIBRARY_PATH"))

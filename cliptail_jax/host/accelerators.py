@@ -1,10 +1,14 @@
-"""Whether the machine has TPUs, and their library on machines without them."""
+"""Whether the machine has TPUs or GPUs, and their libraries on machines without them."""
 
 import glob
 import os
 import sys
+import types
 from pathlib import Path
 
+GPU_FILES = ("/dev/nvidia[0-9]*", "/dev/nvidiactl", "/dev/dxg")  # the last one is that of Windows' Linux
+CUDA_PLUGINS = ("jax_plugins.xla_cuda12", "jax_plugins.xla_cuda13")
+CUDA_KERNELS = ("jax_cuda12_plugin", "jax_cuda13_plugin")  # which JAX imports with its own modules, and which look for drivers
 DEVICE_FILES = ("/dev/accel[0-9]*", "/dev/vfio/[0-9]*")
 PCI_DEVICES = "/sys/bus/pci/devices/*"
 GOOGLE = "0x1ae0"  # the vendor of TPUs, and of the disks and network cards of Google's virtual machines
@@ -30,6 +34,32 @@ def restore_libtpu() -> None:
     """Undo `leave_out_libtpu`, for a program that compiles for TPUs."""
     if sys.modules.get("libtpu", True) is None:
         del sys.modules["libtpu"]
+
+
+def leave_out_cuda() -> None:
+    """On a machine without GPUs, have JAX start without its plugins for them, which the extra `plan` installs.
+
+    They would print up to 16 lines of errors. A user who asks for GPUs by JAX_PLATFORMS gets them. Call this before JAX is imported.
+    """
+    asked_platforms = os.environ.get("JAX_PLATFORMS", "")
+    if any(map(glob.glob, GPU_FILES)) or "cuda" in asked_platforms or "gpu" in asked_platforms:
+        return
+    for name in CUDA_PLUGINS:
+        plugin = types.ModuleType(name)
+        plugin.initialize = lambda: None
+        sys.modules.setdefault(name, plugin)
+    for name in CUDA_KERNELS:
+        sys.modules.setdefault(name, None)
+
+
+def restore_cuda() -> None:
+    """Undo `leave_out_cuda`, for a program that compiles for GPUs."""
+    for name in CUDA_PLUGINS:
+        if name in sys.modules and not hasattr(sys.modules[name], "__file__"):
+            del sys.modules[name]
+    for name in CUDA_KERNELS:
+        if sys.modules.get(name, True) is None:
+            del sys.modules[name]
 
 
 def has_tpus() -> bool:
