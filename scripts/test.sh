@@ -3,7 +3,7 @@
 # After --changed, the tests that depend on what has changed since main: scripts/test.sh --changed -m "not program"
 # Three processes share the files of tests, for two cores, since some tests wait; -n 0 runs all in one, for a debugger.
 set -euo pipefail
-EXTRAS="dev,beam,dask,icons,pretrained${EXTRAS:+,$EXTRAS}"
+EXTRAS="dev,frames,beam,dask,icons,pretrained${EXTRAS:+,$EXTRAS}"
 source "$(dirname "$0")/setup.sh"
 if [ "${1:-}" = --changed ]; then
   selected="$(python scripts/changed_tests.py)"

@@ -8,7 +8,10 @@ from pathlib import Path
 
 GPU_FILES = ("/dev/nvidia[0-9]*", "/dev/nvidiactl", "/dev/dxg")  # the last one is that of Windows' Linux
 CUDA_PLUGINS = ("jax_plugins.xla_cuda12", "jax_plugins.xla_cuda13")
-CUDA_KERNELS = ("jax_cuda12_plugin", "jax_cuda13_plugin")  # which JAX imports with its own modules, and which look for drivers
+CUDA_KERNELS = (
+    "jax_cuda12_plugin",
+    "jax_cuda13_plugin",
+)  # which JAX imports with its own modules, and which look for drivers
 DEVICE_FILES = ("/dev/accel[0-9]*", "/dev/vfio/[0-9]*")
 PCI_DEVICES = "/sys/bus/pci/devices/*"
 GOOGLE = "0x1ae0"  # the vendor of TPUs, and of the disks and network cards of Google's virtual machines

@@ -48,7 +48,9 @@ def load_results(workdir: str | Path) -> Frames:
     0  clip      True
     """
     if not importlib.util.find_spec("pandas"):
-        raise UserError("load_results needs pandas, which is not installed: pip install pandas")
+        raise UserError(
+            "load_results needs pandas, which is not installed: pip install pandas, or cliptail_jax with the extra frames"
+        )
     import pandas as pd
 
     contents = read_directory(work_path(str(workdir)))

@@ -258,15 +258,11 @@ function showPair() {
   for (const link of document.querySelectorAll("a.runs"))
     link.setAttribute("aria-current", isPairChosen && decodeURIComponent(link.hash) === hash);
   if (byId("pair")) {
-    const [titles, runs] = data.tables.runs, [, differences] = data.tables.differences;
+    const [titles, runs] = data.tables.runs, differences = data.differences[a]?.[b];
     const value = (name, title) => runs.find(([of]) => of === name)[titles.indexOf(title)];
-    const turned = row => row && [row[0], row[2], row[1]].map(x => typeof x === "string" ? (x === "<" ? ">" : "<") : -x);
-    fill(byId("pair"), ["statistic", a, b, `${a} − ${b} [95 %]`], data.measures.map(([title, digits]) => {
-      const find = (c, d) => differences.find(row => row[0] === c && row[1] === d && row[2] === title)?.slice(3);
-      const [x, ...ends] = find(a, b) ?? turned(find(b, a)) ?? [null];
-      const interval = ends.length ? ` [${ends.map(end => number(end, digits)).join(", ")}]` : "";
-      return [title, number(value(a, title), digits), number(value(b, title), digits), number(x, digits) + interval];
-    }).filter(row => row.slice(1).some(text => text !== "–")));
+    fill(byId("pair"), ["statistic", a, b, `${a} − ${b} [95 %]`], data.measures.map(([title, digits], place) =>
+      [title, number(value(a, title), digits), number(value(b, title), digits), differences?.[place] ?? "–"],
+    ).filter(row => row.slice(1).some(text => text !== "–")));
   }
   if (byId("pair-confounded")) {
     const factors = data.confounded.find(([c, d]) => c === a && d === b || c === b && d === a)?.[2];

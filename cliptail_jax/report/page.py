@@ -223,6 +223,7 @@ def render(
         ],
         data=embedded(
             page_data(comparison, plots, sentences)
+            | {"differences": pairs.texts_of(differences)}
             | {"tables": {name: json_table(*table) for name, table in columns.items()}}
         ),
         image_data=embedded(images.data),

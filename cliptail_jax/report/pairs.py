@@ -1,15 +1,17 @@
 """The paired differences of any two kinds of runs, with intervals as of claims."""
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from cliptail_jax.claims.testing import compare, scaled, variances_of_kinds
 from cliptail_jax.host.errors import UserError
-from cliptail_jax.metrics.bootstrap import Bootstrapped, difference
+from cliptail_jax.metrics.bootstrap import Bootstrapped, Estimate, difference
 from cliptail_jax.metrics.measures import Measure, main_measures
 from cliptail_jax.metrics.seeds import mean_over_seeds, pooled_variance
 from cliptail_jax.report.comparison import ComparedGroup
+from cliptail_jax.report.layout import cell
 from cliptail_jax.results.claims import Claim
 from cliptail_jax.results.run import Run
 from cliptail_jax.runs.console import with_bar
@@ -47,6 +49,23 @@ def differences(kinds: Sequence[ComparedGroup]) -> list[list[Any]]:
                         variance = scaled(first.borrowed[measure.key], 2)
                 rows.append([a, b, measure.title, *mean_over_seeds(by_replicate, variance)[:3]])
     return rows
+
+
+def texts_of(rows: Sequence[Sequence[Any]]) -> dict[str, dict[str, list[str]]]:
+    """The differences a − b and b − a of `differences` with their intervals, as texts by a and b, in the order of `pair_measures`."""
+    estimates: dict[tuple[str, str], dict[str, Estimate]] = {}
+    for a, b, title, value, low, high in rows:
+        estimates.setdefault((a, b), {})[title] = Estimate(value, low, high)
+        estimates.setdefault((b, a), {})[title] = Estimate(-value, -high, -low)
+    texts: dict[str, dict[str, list[str]]] = {}
+    for (a, b), by_title in estimates.items():
+        cells = [
+            cell(estimate.value, measure.format, estimate[1:3]).text
+            for measure in pair_measures()
+            for estimate in [by_title.get(measure.title, Estimate(math.nan))]
+        ]
+        texts.setdefault(a, {})[b] = cells
+    return texts
 
 
 def finished_replicates(kinds: Sequence[ComparedGroup]) -> list[list[dict[str, Run]]]:

@@ -210,5 +210,7 @@ def frame(rows: Mapping[str, Sequence[object]], columns: Sequence[str]) -> "pand
     try:
         import pandas
     except ImportError:
-        raise UserError("to_pandas needs pandas, which is not installed: pip install pandas") from None
+        raise UserError(
+            "to_pandas needs pandas, which is not installed: pip install pandas, or cliptail_jax with the extra frames"
+        ) from None
     return pandas.DataFrame.from_dict(dict(rows), orient="index", columns=list(columns)).rename_axis("measure")

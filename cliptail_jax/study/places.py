@@ -11,11 +11,11 @@ from typing import NamedTuple
 import jax
 from jax.extend.backend import clear_backends
 
-from cliptail_jax.host import tpus
+from cliptail_jax.host import accelerators
 from cliptail_jax.host.cores import usable_cores
 from cliptail_jax.host.errors import UserError
 
-DEVICE_FILES = ("/dev/nvidia[0-9]*", *tpus.DEVICE_FILES)  # of GPUs and TPUs
+DEVICE_FILES = ("/dev/nvidia[0-9]*", *accelerators.DEVICE_FILES)  # of GPUs and TPUs
 PROBE = "import jax; print(jax.default_backend(), len({str(getattr(d, 'coords', d.id)) for d in jax.local_devices()}))"
 TPU_PORT = 8476  # the first of libtpu's ports, one a process
 

@@ -1,7 +1,10 @@
 """Findings: a sentence for the claims on the same runs."""
 
+import math
+
 from cliptail_jax.claims.verdicts import ClaimResult
 from cliptail_jax.metrics.bootstrap import Estimate
+from cliptail_jax.report import pairs
 from cliptail_jax.report.findings import findings, verdict_counts
 from cliptail_jax.report.forest import ClaimRow
 
@@ -52,3 +55,12 @@ def test_the_sentences_have_the_verdicts_of_the_table_with_the_corrected_ones():
         ("supported (inconclusive when corrected)", "in odds_acc"),
         ("no effect", "in slope_pred"),
     ]
+
+
+def test_differences_are_shown_in_both_directions_also_without_an_interval():
+    titles = [measure.title for measure in pairs.pair_measures()]
+    rows = [["a", "b", titles[0], 0.42, 0.1, 0.7], ["a", "b", titles[1], 0.42, math.nan, math.nan]]
+    texts = pairs.texts_of(rows)
+    assert texts["a"]["b"][:3] == ["0.4 [0.1, 0.7]", "0.42", "–"]
+    assert texts["b"]["a"][:3] == ["-0.4 [-0.7, -0.1]", "-0.42", "–"]
+    assert "b" not in texts["b"]
