@@ -11,6 +11,9 @@ from the tables that `cliptail forecast` wrote. The kinds of `natural` (icons) a
 another seed, which was trained after them. results/forecast_mean_errors.md has the mean absolute errors over kinds. Their source
 has their own family if there is one: adjusted logits for losses over all classes and sampled vocabularies, counted classes for losses over the
 batch's classes, and CLIP for CLIP. Recipes that did not learn are left out there: their top-1 is less than half of the forecast one.
+results/forecast_baselines.md has the same errors of forecasts without logits: that nothing changes with the prior, and that each
+measure changes in proportion to its slope, by a constant that a trained SL shows; and how much two studies of a recipe differ.
+CLIP on captions, which nobody forecast before, has rows of its own: its loss has the log-prior 0, too.
 """
 
 import argparse
@@ -33,7 +36,7 @@ from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.report.forecasts import read_forecasts
 from cliptail_jax.report.layout import Column, Table, markdown, table_of, text_rows, text_table
 from cliptail_jax.report.style import add_grid, legend_below, save, style
-from cliptail_jax.results.archive import unpack
+from cliptail_jax.results.archive import opened_archive, unpack
 from cliptail_jax.results.directory import Contents, read_directory
 from cliptail_jax.results.group import groups_of
 from cliptail_jax.results.study import by_replicate
@@ -45,6 +48,9 @@ KEYS = ("odds_acc", "top1", "head", "tail")
 FAMILIES = {"all classes": 0, "batch": 2, "CLIP": 1}  # with their looks
 OUTPUT = Path(__file__).parents[1] / "results" / "tables" / "forecast_errors.tsv"
 MEANS = OUTPUT.parents[1] / "forecast_mean_errors.md"
+BASELINES = OUTPUT.parents[1] / "forecast_baselines.md"
+REPEATED = ("forecast_glyphs_16", "mechanism_glyphs_16")  # two studies of the same recipes
+CAPTIONS = f"{ICONS}, captions"
 # The recipes on the page.
 SHOWN = (
     "sl",
@@ -56,13 +62,21 @@ SHOWN = (
     "sigmoid",
 )
 NATURAL = {"sl": "sl", "batch": "batch:256", "counts": "counts", "clip": "clip"}
+NATURAL_CAPTIONS = {
+    "clip_captions": "clip",
+    "clip_all": "clip",
+    "sigmoid_all": "clip",
+}  # whose log-prior is that of CLIP
 PYTORCH = {"sl": "sl", "batch": "batch:64", "counts": "counts", "adjusted": "adjusted:1"}
-FACES = ("full", "none", "left", "right")  # how markers of each study are filled
+FACES = ("full", "none", "left", "top", "right")  # how markers of each study are filled
 ROUND = {"odds_acc": ".2f", "top1": ".1f", "head": ".1f", "tail": ".1f"}
 
 
 class Point(NamedTuple):
-    """A kind of runs: its forecast, what training gave, and the errors of the change from its base, by measure."""
+    """A kind of runs: its forecast, what training gave, and the errors of the change from its base, by measure.
+
+    `origin` are the values of the source, and `origin_prior` is the slope of its log-prior.
+    """
 
     study: str
     run: str
@@ -74,6 +88,8 @@ class Point(NamedTuple):
     forecast: Mapping[str, float]
     outcome: Mapping[str, float]
     errors: Mapping[str, float]
+    origin: Mapping[str, float]
+    origin_prior: float
 
 
 @command_line
@@ -94,6 +110,7 @@ def main(arguments: Sequence[str]) -> None:
     write_text(OUTPUT, tsv(header, rows))
     points = nearest(points)
     write_text(MEANS, "\n".join([*markdown(mean_errors(points)), ""]))
+    write_text(BASELINES, "\n".join([*markdown(baseline_errors(points)), ""]))
     print("\n".join(markdown(table_of_points([*filter(is_shown, points)]))))
     save(draw(points), options.output)
 
@@ -113,7 +130,7 @@ def judged_kinds_of(study: str) -> list[Judged]:
     if study == "natural":
         return [
             Judged(run, kind_name(run, natural.NAMES), recipe, "adjusted", "icons_adjusted")
-            for run, recipe in NATURAL.items()
+            for run, recipe in (NATURAL | NATURAL_CAPTIONS).items()
         ]
     data = study.removeprefix("forecast_")
     return [
@@ -135,7 +152,8 @@ def points_of(study: str, contents: Contents) -> list[Point]:
         forecast, source = forecasts[recipe], forecasts[base]
         errors = {k: values[run][k] - values[base][k] - (forecast[k] - source[k]) for k in KEYS}
         fields = run, name, recipe, family_of(run, base), base, forecast["prior_per_decade"]
-        points.append(Point(data_of(study), *fields, forecast, values[run], errors))
+        data = CAPTIONS if study == "natural" and run in NATURAL_CAPTIONS else data_of(study)
+        points.append(Point(data, *fields, forecast, values[run], errors, source, source["prior_per_decade"]))
     return points
 
 
@@ -146,15 +164,20 @@ def pytorch_points() -> list[Point]:
     for name, recipe in PYTORCH.items():
         for source in PYTORCH:
             if source != name:
-                forecast, outcome = tables[source][recipe], tables[name][recipe]
+                forecast, outcome, origin = (
+                    tables[source][recipe],
+                    tables[name][recipe],
+                    tables[source][PYTORCH[source]],
+                )
                 errors = {key: outcome[key] - forecast[key] for key in KEYS}
                 fields = name, kind_name(name), recipe, family_of(name, source), source, forecast["prior_per_decade"]
-                points.append(Point("PyTorch", *fields, forecast, outcome, errors))
+                prior = origin["prior_per_decade"]
+                points.append(Point("PyTorch", *fields, forecast, outcome, errors, origin, prior))
     return points
 
 
 def family_of(run: str, base: str) -> str:
-    if "clip" in (base, run):
+    if "clip" in (base, run) or run in NATURAL_CAPTIONS:
         return "CLIP"
     return "batch" if run.startswith(("group", "batch", "counts")) else "all classes"
 
@@ -174,12 +197,12 @@ def nearest(points: Sequence[Point]) -> list[Point]:
 
 def is_shown(point: Point) -> bool:
     """Whether the page has it: some recipes on characters and photographs, and all others."""
-    return point.study in (ICONS, "PyTorch") or point.recipe in SHOWN
+    return point.study in (ICONS, CAPTIONS, "PyTorch") or point.recipe in SHOWN
 
 
 def has_learned(point: Point) -> bool:
-    """Whether its top-1 is more than half of the forecast one: else it has not converged."""
-    return point.outcome["top1"] > point.forecast["top1"] / 2
+    """Whether its top-1 is more than half of the forecast one: else it has not converged. All of CLIP on captions counts."""
+    return point.outcome["top1"] > point.forecast["top1"] / 2 or point.study == CAPTIONS
 
 
 def table_of_points(points: Sequence[Point]) -> Table:
@@ -213,6 +236,42 @@ def mean_errors(points: Sequence[Point]) -> Table:
             means = [np.mean([abs(error[k]) for error in errors]) for k in KEYS]
             rows.append([study, number, name, *(f"{mean:{ROUND[k]}}" for k, mean in zip(KEYS, means))])
     return text_table(["data", "recipes", "errors of", *(MEASURES[key].title for key in KEYS)], rows)
+
+
+def baseline_errors(points: Sequence[Point]) -> Table:
+    """The mean absolute errors of forecasts and of simpler ones, of the recipes that learned, without SL, of which these know the bias."""
+    rows = []
+    for study in dict.fromkeys(point.study for point in points if point.study != CAPTIONS):
+        learned = [point for point in points if point.study == study and has_learned(point)]
+        (sl,) = (point for point in learned if point.recipe == "sl")
+        slopes = {key: (sl.outcome[key] - sl.origin[key]) / (sl.prior - sl.origin_prior) for key in KEYS}
+        group = [point for point in learned if point.recipe != "sl"]
+        errors_of = {
+            "the logits, by the law": lambda point, key: point.forecast[key],
+            "the slope of the prior alone": lambda point, key: (
+                point.origin[key] + slopes[key] * (point.prior - point.origin_prior)
+            ),
+            "no change": lambda point, key: point.origin[key],
+        }
+        for name, forecast in errors_of.items():
+            means = [np.mean([abs(point.outcome[key] - forecast(point, key)) for point in group]) for key in KEYS]
+            rows.append([study, str(len(group)), name, *(f"{mean:{ROUND[k]}}" for k, mean in zip(KEYS, means))])
+        if study == data_of(REPEATED[0]):
+            rows.append(repetition_row(study))
+    return text_table(["data", "recipes", "forecast from", *(MEASURES[key].title for key in KEYS)], rows)
+
+
+def repetition_row(study: str) -> list[str]:
+    """How much the same kinds of two studies differ on average."""
+    both = []
+    for name in REPEATED:
+        with opened_archive(known_archives()[name]) as contents:
+            groups = groups_of(by_replicate(contents.study, contents.runs))
+            both.append({run: {key: group.value(key) for key in KEYS} for run, group in groups.items()})
+    shared_runs = [run for run in both[0] if run in both[1]]
+    means = [np.mean([abs(both[0][run][key] - both[1][run][key]) for run in shared_runs]) for key in KEYS]
+    numbers = (f"{mean:{ROUND[key]}}" for key, mean in zip(KEYS, means))
+    return [study, str(len(shared_runs)), "another study of the same recipes", *numbers]
 
 
 def draw(points: Sequence[Point]) -> Figure:
