@@ -37,6 +37,7 @@ old, in results/tables/old/.
 
 import argparse
 import functools
+import math
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -47,16 +48,17 @@ from cliptail_jax.claims.judge import judge
 from cliptail_jax.claims.verdicts import CONTRADICTED, INCONCLUSIVE, NO_EFFECT, SUPPORTED, ClaimResult, read_claims
 from cliptail_jax.config.files import ARCHIVE
 from cliptail_jax.host.files import read_json, write_json, write_text
-from cliptail_jax.host.text import format_number, tsv
+from cliptail_jax.host.text import UNDEFINED, format_number, tsv
 from cliptail_jax.open_clip import flags
 from cliptail_jax.report import catalogue
-from cliptail_jax.report.claim_tables import claim_table, difference_of, repeated_table
+from cliptail_jax.report.claim_tables import difference_of, repeated_table
 from cliptail_jax.report.forecasts import compared_table
-from cliptail_jax.report.layout import Column, Row, Table, markdown, table_of, text_rows, text_table
+from cliptail_jax.report.layout import Column, Row, Table, markdown, table_of, text_table
+from cliptail_jax.report.page_tables import columns_of
 from cliptail_jax.report.run_tables import table_of_numbers
 from cliptail_jax.report.study import numbers_of_study
 from cliptail_jax.results.archive import opened_archive, write_archive
-from cliptail_jax.results.group import groups_of
+from cliptail_jax.results.group import groups_of, mean_of
 from cliptail_jax.results.study import by_replicate
 from configs.study.analyses.data_names import data_of
 
@@ -72,6 +74,21 @@ COMPARED = {
     "odds": {"top1": "top-1 %", "odds_acc": "odds_acc [95 %]"},
     "groups": {"odds_acc": "odds_acc [95 %]", "top1": "top-1 %", "head": "head", "tail": "tail"},
 }
+# Claims as tables for programs: a number in each cell.
+CLAIM_COLUMNS = [
+    Column("statistic", "statistic", value=lambda claim: claim.quantity),
+    Column("comparison", "comparison", value=lambda claim: claim.comparison),
+    Column("higher", "mean of the first", value=lambda claim: mean_of([first for first, _ in claim.by_seed])),
+    Column("lower", "mean of the second", value=lambda claim: mean_of([second for _, second in claim.by_seed])),
+    Column("positive", "positive", value=lambda claim: float(sum(a > b for a, b in claim.by_seed))),
+    Column("number", "seeds or pairs", value=lambda claim: float(len(claim.by_seed))),
+    Column("difference", "difference", "", ".2f", lambda claim: difference_of(claim)),
+    Column("margin", "margin", value=lambda claim: claim.margin),
+    Column("verdict", "verdict", value=lambda claim: claim.verdict),
+    Column("corrected", "corrected", value=lambda claim: claim.corrected),
+    Column("obstacle", "obstacle", value=lambda claim: claim.obstacle),
+    Column("change", "change", value=lambda claim: claim.change.text),
+]
 TABLE = re.compile(r"(<!-- table: ([^\n]+) -->\n).*?<!-- end -->", re.DOTALL)
 NUMBERS = re.compile(
     r"(?P<text>(?:(?!\n\n|\n *- |<!--).)*)<!-- numbers: (?P<sources>[^>]+?) -->", re.DOTALL
@@ -109,10 +126,20 @@ def numbers_of(archive: Path) -> dict[str, Any]:
 def write_tables(path: Path) -> None:
     """Write all runs and claims of a study as tables with tabs, which GitHub shows and searches."""
     (folder := path.parent / "tables").mkdir(exist_ok=True)
-    tables = {"runs": runs_in(path.stem), "claims": claim_table([*read_claims(path).values()])}
-    for kind, study_table in tables.items():
-        header, *rows = text_rows(study_table)
-        write_text(folder / f"{path.stem}_{kind}.tsv", tsv(header, rows))
+    claims = table_of("claim", CLAIM_COLUMNS, read_claims(path).values(), lambda claim: claim.text)
+    for kind, study_table in {"runs": runs_in(path.stem), "claims": claims}.items():
+        header, rows = columns_of(study_table)
+        if kind == "runs":
+            header = [header[0], "kind", *header[1:]]
+            rows = [[row[0], table_row.label, *row[1:]] for row, table_row in zip(rows, study_table.rows)]
+        write_text(folder / f"{path.stem}_{kind}.tsv", tsv(header, (map(plain_number, row) for row in rows)))
+
+
+def plain_number(value: Any) -> str:
+    """A cell for programs: a number without separators or units, '' if it is undefined, or a text."""
+    if isinstance(value, float | int):
+        return "" if math.isnan(value) else f"{value:.6g}"
+    return {None: "", UNDEFINED: "", "<": "-inf", ">": "inf"}.get(value, value)
 
 
 def with_tables(text: str) -> str:

@@ -132,8 +132,8 @@ def evaluated_model(
     return EvaluatedModel(name, seed, evaluation, config, notes)
 
 
-def notes_on(content: PredictionFile, labels: Int[np.ndarray, " example"], table: ClassTable) -> list[str]:
-    """Facts on the classes and examples of a file that a reader must know."""
+def reading_notes(content: PredictionFile, table: ClassTable) -> list[str]:
+    """How a file was read, and what its numbers may be instead."""
     notes = []
     if content.num_unlabelled:
         notes.append(f"{number_of(content.num_unlabelled, 'example')} without a label left out")
@@ -148,6 +148,25 @@ def notes_on(content: PredictionFile, labels: Int[np.ndarray, " example"], table
             kind, reason = "logits", "do not add up to 1, or have negative numbers"
         order = f", in the order of the classes of {table.origin}" if content.classes is None else ""
         notes.append(f"Read as {kind}, since rows {reason}{order}")
+        if not content.are_probabilities and (doubt := doubt_of_logits(content.logits)):
+            notes.append(doubt)
+    return notes
+
+
+def doubt_of_logits(logits: Float[np.ndarray, "example class"]) -> str:
+    """What numbers that were read as logits may be instead; '' if nothing speaks against logits."""
+    lowest, highest = float(np.nanmin(logits)), float(np.nanmax(logits))
+    if -1 <= lowest and highest <= 1:
+        return "All are from −1 to 1, as cosines are: multiply these by the scale of the training, such as 1 / 0.07"
+    sums = logits.sum(axis=1)
+    if lowest >= 0 and highest <= 100 and np.ptp(sums) <= 0.01 * sums.mean():
+        return "All are from 0 to 100 with equal sums of rows, as percentages are: divide these by 100"
+    return ""
+
+
+def notes_on(content: PredictionFile, labels: Int[np.ndarray, " example"], table: ClassTable) -> list[str]:
+    """Facts on how a file was read, and on its classes and examples, that a reader must know."""
+    notes = reading_notes(content, table)
     examples = np.bincount(labels, minlength=len(table.names))
     for counts, noun in ((examples, "test example"), (table.frequency, "training image")):
         if names := [table.names[number] for number in np.flatnonzero(counts == 0)]:

@@ -21,6 +21,7 @@ from cliptail_jax.predictions.evaluations import (
     evaluated_model,
     evaluation_of,
     number_of,
+    reading_notes,
 )
 from cliptail_jax.predictions.measured import Measured
 from cliptail_jax.predictions.reading import PredictionFile
@@ -57,11 +58,8 @@ def source_of(content: PredictionFile, table: ClassTable, prior: Prior) -> Logit
         raise UserError(
             f"{content.path} has predictions and no logits, from which to forecast: give logits [example, class]"
         )
-    has_images, notes = table.frequency > 0, []
-    if content.are_probabilities:
-        notes.append(
-            f"The rows of {content.path} add up to 1: they are probabilities, of which the logarithms are taken"
-        )
+    has_images = table.frequency > 0
+    notes = reading_notes(content, table)
     if not has_images.all():
         notes.append(
             f"{number_of(int(np.sum(~has_images)), 'class')} without training images, and their "

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 
 from cliptail_jax.host.errors import UserError
-from cliptail_jax.host.text import UNDEFINED, format_number, tsv
+from cliptail_jax.host.text import tsv
 from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.metrics.effective_prior import SL_PER_DECADE, batch_log_prior, per_decade
 from cliptail_jax.metrics.measures import MEASURES
@@ -26,6 +26,7 @@ SHOWN = ("top1", "mean_per_class", "head", "mid", "tail", "odds_acc", "f50")
 SLOWER = 3.0  # points of top-1 less than forecast
 BATCHES = 2 ** np.arange(3, 17)  # of the curve of slopes
 NUMBERS = ("recipe", "prior_per_decade", "share_of_sl", *SHOWN)
+FIELDS_OF_PRIORS = 3  # of a recipe whose measures are not forecast
 HEADER = (*NUMBERS, *(f"{key}_{side}" for key in SHOWN for side in ("low", "high")))  # of the file
 
 Slopes = Mapping[str, float]  # of ψ per decade of class frequency, by recipe; nan if all classes are equally frequent
@@ -61,14 +62,17 @@ def prior_table(slopes: Slopes) -> Table:
 
 
 def file_text(slopes: Slopes, measures: Measures) -> str:
-    """The content of the file: a header, and a line for each recipe."""
+    """The content of the file: a header, and a line for each recipe.
+
+    Numbers are plain: empty if they are undefined, and infinite if they are far outside of the data.
+    """
     rows = []
     for recipe, slope in slopes.items():
         numbers = [slope, slope / SL_PER_DECADE]
         if estimates := measures.get(recipe):
             numbers += [estimates[key].value for key in SHOWN]
             numbers += [bound for key in SHOWN for bound in (estimates[key].low, estimates[key].high)]
-        rows.append([recipe, *(format_number(float(number), ".4f") for number in numbers)])
+        rows.append([recipe, *("" if math.isnan(number) else f"{number:.4f}" for number in numbers)])
     return tsv(HEADER, rows)
 
 
@@ -84,7 +88,7 @@ def compared_table(workdir: Path, groups: Iterable[RunGroup]) -> Table:
     path = workdir / FORECASTS
     all_numbers = read_forecasts(path) if path.exists() else {}
     forecasts = {name: numbers for name, numbers in all_numbers.items() if "top1" in numbers}
-    source, rows = next(iter(forecasts), ""), []
+    source, rows, slow_names = next(iter(forecasts), ""), [], []
     for group in groups:
         if group.name != source and (numbers := forecasts.get(group.name)) and group.evaluations:
             cells = {"prior_per_decade": cell(numbers["prior_per_decade"], ".2f")}
@@ -92,8 +96,10 @@ def compared_table(workdir: Path, groups: Iterable[RunGroup]) -> Table:
                 cells[f"{key}_forecast"] = cell(numbers[key], MEASURES[key].format)
                 cells[key] = cell(group.value(key), MEASURES[key].format, group.interval(key) or ())
             rows.append(Row(group.name, cells))
+            if group.value("top1") < numbers["top1"] - SLOWER:
+                slow_names.append(group.name)
     notes = [f"Forecasts are from the logits of {source}, for equal training."] if rows else []
-    if slow_names := [row.name for row in rows if row.cells["top1"].value < row.cells["top1_forecast"].value - SLOWER]:
+    if slow_names:
         notes.append(
             f"More than {SLOWER:g} points less accurate than forecast, so that bias may differ, too: {', '.join(slow_names)}."
         )
@@ -153,13 +159,23 @@ def draw_priors(priors: Mapping[str, Float[np.ndarray, " class"]], frequency: In
 
 def read_forecasts(path: Path) -> dict[str, dict[str, float]]:
     """The numbers of a file of forecasts, by recipe and key. Raises UserError if it is no such file."""
-    text = path.read_text(encoding="utf-8")
+    remedy = "write it with `cliptail forecast --output`"
+    if not path.is_file():
+        raise UserError(f"{path} is no file: {remedy}")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is no text: {remedy}") from None
     header, *lines = (line.split("\t") for line in text.splitlines() or [""])
     if tuple(header[: len(NUMBERS)]) != NUMBERS:  # files of earlier versions have other intervals
-        raise UserError(f"{path} is no table of forecasts: write it with `cliptail forecast --output`")
-    return {line[0]: {key: number_in(field) for key, field in zip(header[1:], line[1:])} for line in lines}
-
-
-def number_in(text: str) -> float:
-    """A number of a file; infinite for one that is far outside of the data, and nan for an undefined one."""
-    return {"<": -math.inf, ">": math.inf, UNDEFINED: math.nan}.get(text) or float(text)
+        raise UserError(f"{path} is no table of forecasts: {remedy}")
+    forecasts = {}
+    for number, fields in enumerate(lines, start=2):
+        if len(fields) not in (len(header), FIELDS_OF_PRIORS):
+            raise UserError(f"{path}, line {number}, has {len(fields)} of {len(header)} fields: {remedy}")
+        try:
+            numbers = {key: math.nan if field == "" else float(field) for key, field in zip(header[1:], fields[1:])}
+        except ValueError:
+            raise UserError(f"{path}, line {number}, has a field that is no number: {remedy}") from None
+        forecasts[fields[0]] = numbers
+    return forecasts

@@ -7,7 +7,8 @@ import pytest
 
 from cliptail_jax import effective_log_prior, forecast
 from cliptail_jax.host.errors import UserError
-from cliptail_jax.report.forecasts import read_forecasts
+from cliptail_jax.metrics.bootstrap import Estimate
+from cliptail_jax.report.forecasts import HEADER, SHOWN, file_text, read_forecasts
 from tests.commands import forecast as forecast_command
 from tests.predictions.examples import FREQUENCY, NAMES
 
@@ -97,6 +98,39 @@ def test_the_command_prints_the_forecasts_and_writes_them_with_a_picture(folder,
     Path("out/f.tsv").write_text("mine", encoding="utf-8")
     assert forecast_command([*command, "--output=out/f.tsv"]) == 2
     assert Path("out/f.tsv").read_text(encoding="utf-8") == "mine"
+
+
+ROW = "\t".join(["sl", *["1.0"] * (len(HEADER) - 1)])
+DAMAGED = {
+    "another table": (b"name\tcount\n", "is no table of forecasts: write it with"),
+    "bytes": (bytes(range(256)), "is no text"),
+    "a text in place of a number": (
+        f"{ROW}\n{ROW}".replace("1.0", "much", 1).encode(),
+        "line 2, has a field that is no number",
+    ),
+    "a row that ends early": (f"{ROW}\ncounts\t0\t0\t5\t6".encode(), f"line 3, has 5 of {len(HEADER)} fields"),
+    "a folder": (None, "is no file"),
+}
+
+
+@pytest.mark.parametrize("content, complaint", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_file_of_forecasts_is_named(tmp_path, content, complaint):
+    path = tmp_path / "forecasts.tsv"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(
+            content if content[:2] in (b"na", b"\0\1") else "\t".join(HEADER).encode() + b"\n" + content + b"\n"
+        )
+    with pytest.raises(UserError, match=complaint):
+        read_forecasts(path)
+
+
+def test_undefined_numbers_of_forecasts_are_empty_and_those_outside_of_the_data_infinite(tmp_path):
+    measures = {key: Estimate(np.nan) for key in SHOWN} | {"f50": Estimate(-np.inf, -np.inf, 3.0)}
+    (tmp_path / "f.tsv").write_text(file_text({"sl": 2.3}, {"sl": measures}), encoding="utf-8")
+    numbers = read_forecasts(tmp_path / "f.tsv")["sl"]
+    assert numbers["f50"] == numbers["f50_low"] == -np.inf and numbers["f50_high"] == 3 and np.isnan(numbers["top1"])
 
 
 def test_priors_need_no_model(folder, capsys):

@@ -34,7 +34,7 @@ from cliptail_jax.host.files import write_text
 from cliptail_jax.host.text import tsv
 from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.report.forecasts import read_forecasts
-from cliptail_jax.report.layout import Column, Table, markdown, table_of, text_rows, text_table
+from cliptail_jax.report.layout import Column, Table, markdown, table_of, text_table
 from cliptail_jax.report.style import add_grid, legend_below, save, style
 from cliptail_jax.results.archive import opened_archive, unpack
 from cliptail_jax.results.directory import Contents, read_directory
@@ -106,8 +106,7 @@ def main(arguments: Sequence[str]) -> None:
                 continue
             directory = Path(workdir) if workdir else unpack(known_archives()[name], Path(folder))
             points += points_of(name, read_directory(directory))
-    header, *rows = text_rows(table_of_points(points))
-    write_text(OUTPUT, tsv(header, rows))
+    write_text(OUTPUT, tsv(*numbers_of_points(points)))
     points = nearest(points)
     write_text(MEANS, "\n".join([*markdown(mean_errors(points)), ""]))
     write_text(BASELINES, "\n".join([*markdown(baseline_errors(points)), ""]))
@@ -220,6 +219,16 @@ def table_of_points(points: Sequence[Point]) -> Table:
         ),
     ]
     return table_of("recipe", columns, points, lambda point: f"{point.study}: {point.name}")
+
+
+def numbers_of_points(points: Sequence[Point]) -> tuple[list[str], list[list[str]]]:
+    """The header and the rows of the table for programs, with a number in each cell."""
+    header = ["data", "recipe", "from", "prior", *(f"{key}_{kind}" for key in KEYS for kind in ("forecast", "trained"))]
+    rows = []
+    for point in points:
+        numbers = [number for key in KEYS for number in (point.forecast[key], point.outcome[key])]
+        rows.append([point.study, point.name, point.source, *(f"{number:.4f}" for number in (point.prior, *numbers))])
+    return header, rows
 
 
 def mean_errors(points: Sequence[Point]) -> Table:

@@ -297,14 +297,15 @@ def pairs_to_decide(claim: MainClaim, claims: int) -> str:
 
 
 def rows_of_claims(claims: Sequence[MainClaim]) -> tuple[list[str], list[list[str]]]:
-    header = ["question", "claim", "data", "study", "comparison", "difference [95 %]", "verdict", "before correction",
+    header = ["question", "claim", "data", "study", "comparison", "difference", "low", "high", "verdict", "before correction",
               "p-value", "pairs that would decide"]  # fmt: skip
     rows = []
     for claim in claims:
         result = claim.result
         p_value = f"{result.p_value:.2g}" if result.difference else ""
-        texts = claim.question, claim.text, claim.data, claim.study, result.comparison, difference_of(result).text
-        rows.append([*texts, claim.verdict, result.verdict, p_value, claim.pairs])
+        texts = claim.question, claim.text, claim.data, claim.study, result.comparison
+        numbers = [f"{number:.4f}" for number in result.interval or ()] or [""] * 3
+        rows.append([*texts, *numbers, claim.verdict, result.verdict, p_value, claim.pairs])
     return header, rows
 
 
