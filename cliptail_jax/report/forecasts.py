@@ -1,6 +1,7 @@
 """Forecasts of recipes: their tables, their file, and their picture; and a study's forecasts beside what training gave."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,8 @@ Slopes = Mapping[str, float]  # of ψ per decade of class frequency, by recipe; 
 Measures = Mapping[str, Mapping[str, Estimate]]  # by recipe and key
 
 
-def forecast_table(slopes: Slopes, measures: Measures, model: str) -> Table:
-    """A row for the trained model, whose name is `model`, and one for each forecast."""
+def forecast_table(slopes: Slopes, measures: Measures, model: str, names: Mapping[str, str]) -> Table:
+    """A row for the trained model, whose name is `model`, and one for each forecast; `names` are those of rows by recipe."""
     columns = [
         Column("slope", "prior", "slope of the effective log-prior per decade of class frequency; SL has 2.30"),
         *(Column(key, MEASURES[key].title, MEASURES[key].meaning, is_optional=key in ("mid", "f50")) for key in SHOWN),
@@ -44,7 +45,7 @@ def forecast_table(slopes: Slopes, measures: Measures, model: str) -> Table:
         cells = {"slope": cell(slopes[recipe], ".2f")} | {key: cell_of(key, estimates[key]) for key in SHOWN}
         bias = cells["odds_acc"]
         cells["odds_acc"] = bias._replace(number=bias.text, interval="")  # terminals leave out other intervals
-        rows.append(Row(recipe, cells, " (trained)" if recipe == model else ""))
+        rows.append(Row(names[recipe], cells, " (trained)" if recipe == model else ""))
     return Table("recipe", columns, rows)
 
 
@@ -127,8 +128,8 @@ def draw_forecasts(groups: Mapping[str, RunGroup], model: str, outcomes: Mapping
 
 
 def looks_of(recipes: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """A style for each recipe: the first one of a kind, such as 'batch:64', has that of its kind in all figures."""
-    return styles({recipe: recipe.partition(":")[0] for recipe in recipes})
+    """A style for each recipe, or list of recipes: the first one of a kind, such as 'batch:64', has that of its kind in all figures."""
+    return styles({recipe: re.split("[:,]", recipe)[0] for recipe in recipes})
 
 
 def draw_priors(priors: Mapping[str, Float[np.ndarray, " class"]], frequency: Int[np.ndarray, " class"]) -> Figure:

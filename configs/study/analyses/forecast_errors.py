@@ -251,10 +251,10 @@ def baseline_errors(points: Sequence[Point]) -> Table:
     """The mean absolute errors of forecasts and of simpler ones, of the recipes that learned, without SL, of which these know the bias."""
     rows = []
     for study in dict.fromkeys(point.study for point in points if point.study != CAPTIONS):
-        learned = [point for point in points if point.study == study and has_learned(point)]
-        (sl,) = (point for point in learned if point.recipe == "sl")
+        all_learned = [point for point in points if point.study == study and has_learned(point)]
+        (sl,) = (point for point in all_learned if point.recipe == "sl")
         slopes = {key: (sl.outcome[key] - sl.origin[key]) / (sl.prior - sl.origin_prior) for key in KEYS}
-        group = [point for point in learned if point.recipe != "sl"]
+        group = [point for point in all_learned if point.recipe != "sl"]
         errors_of = {
             "the logits, by the law": lambda point, key: point.forecast[key],
             "the slope of the prior alone": lambda point, key: (
@@ -272,13 +272,16 @@ def baseline_errors(points: Sequence[Point]) -> Table:
 
 def repetition_row(study: str) -> list[str]:
     """How much the same kinds of two studies differ on average."""
-    both = []
+    values_by_study = []
     for name in REPEATED:
         with opened_archive(known_archives()[name]) as contents:
             groups = groups_of(by_replicate(contents.study, contents.runs))
-            both.append({run: {key: group.value(key) for key in KEYS} for run, group in groups.items()})
-    shared_runs = [run for run in both[0] if run in both[1]]
-    means = [np.mean([abs(both[0][run][key] - both[1][run][key]) for run in shared_runs]) for key in KEYS]
+            values_by_study.append({run: {key: group.value(key) for key in KEYS} for run, group in groups.items()})
+    shared_runs = [run for run in values_by_study[0] if run in values_by_study[1]]
+    means = [
+        np.mean([abs(values_by_study[0][run][key] - values_by_study[1][run][key]) for run in shared_runs])
+        for key in KEYS
+    ]
     numbers = (f"{mean:{ROUND[key]}}" for key, mean in zip(KEYS, means))
     return [study, str(len(shared_runs)), "another study of the same recipes", *numbers]
 
