@@ -118,15 +118,18 @@ def evaluated_model(
     evaluation: ClassEvaluation,
     path: str,
     notes: Sequence[str],
-    tau: str = "0",
+    taus: Sequence[float] = (0.0,),
     without_prior: str = "",
 ) -> EvaluatedModel:
-    """The evaluation of the predictions in a file, with notes on them; `without_prior` is the recipe of a subtracted log-prior."""
+    """The evaluation of the predictions in a file, with notes on them.
+
+    `taus` are the τ by which logits were adjusted, one or that of each half; `without_prior` is the recipe of a subtracted log-prior.
+    """
     config = {
         "objective": PREDICTIONS,
         "eval.sets": [evaluation.set_name],
         PREDICTIONS: path,
-        "eval.logit_adjustment": tau,
+        "eval.logit_adjustment": taus[0] if len(taus) == 1 else list(taus),
         "eval.without_prior": without_prior,
     }
     return EvaluatedModel(name, seed, evaluation, config, notes)

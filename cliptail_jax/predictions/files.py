@@ -65,7 +65,7 @@ def write_results(
     figures = {"measures": draw_runs({m.name: m.group for m in all_measured}, "Predictions")}
     for m in models:
         if m.adjusted:
-            taus = {float(tau) for text in tau_texts(m.adjusted) for tau in text.split(" and ")}
+            taus = {tau for tau_or_taus in selected_taus(m.adjusted) for tau in np.atleast_1d(tau_or_taus).tolist()}
             figures[f"adjustment_{m.name}"] = draw_adjustment(m.name, m.adjusted.by_tau, taus)
     check_results(folder, workdirs, figures, (), overwrite)  # again, because measuring may take minutes
     remove_earlier(folder)
@@ -207,13 +207,13 @@ def adjustment_numbers(adjusted: Adjusted) -> dict[str, Any]:
     return {
         "tau": adjusted.tau,
         "code": adjusted.code,
-        "chosen": tau_texts(adjusted),
+        "chosen": selected_taus(adjusted),
         "chosen_on": CHOSEN_ON,
         "seed_of_halves": SEED,
         "by_tau": [{"tau": tau, **measures} for tau, measures in adjusted.by_tau.items()],
     }
 
 
-def tau_texts(adjusted: Adjusted) -> list[str]:
-    """The τ that were chosen on the halves of each file, such as '1 and 1.1'."""
+def selected_taus(adjusted: Adjusted) -> list[float | list[float]]:
+    """For each file, the τ that was chosen on both halves, or those that were chosen on them."""
     return [run.config["eval.logit_adjustment"] for run in adjusted.cross_validation.group.runs]

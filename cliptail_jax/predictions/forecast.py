@@ -19,7 +19,13 @@ from cliptail_jax.predictions.counts import runs_of_name
 from cliptail_jax.predictions.evaluations import number_of
 from cliptail_jax.predictions.forecasts import Forecast, LogitSource, Prior, forecasts_from, prior_of, source_of
 from cliptail_jax.predictions.measured import Measured
-from cliptail_jax.predictions.reading import ColumnNames, PredictionFile, read_class_table, read_predictions
+from cliptail_jax.predictions.reading import (
+    ColumnNames,
+    PredictionFile,
+    read_class_table,
+    read_labels,
+    read_predictions,
+)
 from cliptail_jax.report import forecasts as tables
 from cliptail_jax.report.layout import Table, plain
 from cliptail_jax.report.table_files import check_table, write_table
@@ -127,6 +133,10 @@ def check_options(options: argparse.Namespace) -> None:
         )
     if options.trained_with and not (options.logits or options.workdir):
         raise UserError("--trained_with is the recipe of a model: give its logits as --logits=FILE")
+    if options.workdir and options.labels:
+        raise UserError("--workdir has its labels: leave out --labels")
+    if options.data_dir and not options.workdir:
+        raise UserError("--data_dir is the folder of the sets of a run: leave it out, or give --workdir")
     if options.runs and not options.workdir:
         raise UserError("--runs are those of a study: give its directory as --workdir")
 
@@ -144,6 +154,8 @@ def read_recipes(text: str) -> dict[str, Prior]:
 
     config = read_config(text)
     if "runs" not in config:
+        if "objective" not in config:
+            raise UserError(f"'{text}' is no config of a training: give a recipe, such as sl, or a config, such as sup")
         return {text: prior_of_config(config)}
     recipes = {}
     for run, run_config in config.runs.items():
@@ -166,9 +178,20 @@ def prior_of_config(config: ConfigDict) -> Prior:
 
 def sources_of_file(options: argparse.Namespace) -> tuple[str, list[list[LogitSource]]]:
     """The recipe of the model, and the logits of --logits."""
-    content = read_predictions(options.logits, ColumnNames(), None)
+    labels = read_labels(options.labels) if options.labels else None
+    content = read_predictions(options.logits, ColumnNames(), labels)
     table = read_class_table(options.frequency)
-    return options.trained_with, [[source_of(content, table, prior_of(options.trained_with))]]
+    return options.trained_with, [[source_of(content, table, prior_of_model(options.trained_with))]]
+
+
+def prior_of_model(text: str) -> Prior:
+    """The ψ of a recipe, or of a config. Raises UserError for a study, which has several."""
+    priors = read_recipes(text)
+    if [*priors] != [text]:
+        raise UserError(
+            f"--trained_with={text} is a study, and a model has one recipe: give that of its run, such as sl"
+        )
+    return priors[text]
 
 
 def sources_of_runs(options: argparse.Namespace) -> tuple[str, list[list[LogitSource]]]:
@@ -197,7 +220,7 @@ def own_prior(run: Run, trained_with: str | None) -> Prior:
     frequency = run.class_frequency[run.class_frequency > 0]
     psi = prior(frequency)
     if trained_with:
-        other = prior_of(trained_with)(frequency)
+        other = prior_of_model(trained_with)(frequency)
         if not is_same_prior(psi, other):
             raise UserError(
                 f"--trained_with={trained_with} contradicts the config of {run.workdir}, whose prior has the slope "

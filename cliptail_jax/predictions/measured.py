@@ -386,7 +386,7 @@ def adjusted_seeds(
         labels = seed_numbers.labels
         result = adjustment.adjust(seed_numbers.logits, labels, table.frequency, content.keys, tau)
         evaluation = evaluation_of(labels, *result.predicted, table)
-        taus = " and ".join(dict.fromkeys(f"{tau:g}" for tau in result.selected_taus))
+        taus = [*dict.fromkeys(result.selected_taus)]
         models.append(evaluated_model(name + ADJUSTED, seed, evaluation, content.path, notes, taus))
         curves.append(curve(result.by_tau, labels, table))
     mean_curve = {tau: mean_of_each([measures[tau] for measures in curves]) for tau in curves[0]}

@@ -27,7 +27,9 @@ class Parser(argparse.ArgumentParser):
         super().__init__(**form | options)
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
-        options, unknown_arguments = self.parse_known_args(args, namespace)
+        # Files may also follow flags, as in `measure a.csv --frequency=n.tsv b.csv`; argparse allows this without subparsers only.
+        known_arguments = self.parse_known_args if self._subparsers else self.parse_known_intermixed_args
+        options, unknown_arguments = known_arguments(args, namespace)
         if unknown_arguments:
             hint = did_you_mean(unknown_arguments[0].partition("=")[0], self._option_string_actions)
             self.error(f"unrecognized arguments: {' '.join(unknown_arguments)}{hint}")

@@ -44,7 +44,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--frequency", metavar="FILE", help="with --logits, or for priors alone: the training images of each class"
     )
-    parser.add_argument("--trained_with", metavar="RECIPE", help="the recipe of the model that computed the logits")
+    parser.add_argument("--labels", metavar="FILE", help="with --logits: labels for a file without")
+    parser.add_argument(
+        "--trained_with", metavar="RECIPE", help="the recipe, or the config, of the model that computed the logits"
+    )
     parser.add_argument(
         "--output", type=work_path, metavar="FILE.tsv", help="write the forecasts to a table, with a picture beside it"
     )

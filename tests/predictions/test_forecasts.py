@@ -133,6 +133,32 @@ def test_undefined_numbers_of_forecasts_are_empty_and_those_outside_of_the_data_
     assert numbers["f50"] == numbers["f50_low"] == -np.inf and numbers["f50_high"] == 3 and np.isnan(numbers["top1"])
 
 
+@pytest.mark.parametrize(
+    "flags, complaint",
+    [
+        (["transfer", "--frequency=counts.tsv"], "'transfer' is no config of a training"),
+        (
+            ["--logits=logits.npz", "--trained_with=quickstart"],
+            "--trained_with=quickstart is a study, and a model has one",
+        ),
+        (["--logits=logits.npz", "--trained_with=sl", "--data_dir=d"], "--data_dir is the folder of the sets of a run"),
+        (["--workdir=run", "--labels=l.csv"], "--workdir has its labels: leave out --labels"),
+    ],
+)
+def test_flags_that_do_not_fit_are_named(folder, capsys, flags, complaint):
+    frequency = [] if any("=run" in flag or "frequency" in flag for flag in flags) else ["--frequency=counts.tsv"]
+    assert forecast_command(["counts", *flags, *frequency]) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_a_config_names_the_recipe_of_a_model(folder, capsys):
+    command = ["counts", "--logits=logits.npz", "--frequency=counts.tsv"]
+    assert forecast_command([*command, "--trained_with=adjusted:1"]) == 0
+    table = capsys.readouterr().out.splitlines()[3]
+    assert forecast_command([*command, "--trained_with=sup:data=glyphs_lt,logit_adjustment=1"]) == 0
+    assert capsys.readouterr().out.splitlines()[3].split() == table.split()
+
+
 def test_priors_need_no_model(folder, capsys):
     assert forecast_command(["batch:64", "sup:data=glyphs_lt,logit_adjustment=0.5", "--frequency=counts.tsv"]) == 0
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("sup:")]

@@ -275,6 +275,11 @@ def test_measures_of_other_examples_are_not_subtracted():
             ask()
 
 
+def test_files_may_follow_flags(folder, capsys):
+    assert main(["a.csv", "--frequency=counts.tsv", "b=a.csv"]) == 0
+    assert "a − b" in capsys.readouterr().out
+
+
 def test_models_with_other_numbers_of_seeds_are_not_compared(folder, capsys):
     assert main(["two=a.csv,a.csv", "one=a.csv", "--frequency=counts.tsv"]) == 0
     text = capsys.readouterr().out
