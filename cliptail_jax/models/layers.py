@@ -128,7 +128,10 @@ class BatchNorm(nnx.Module):
         count = weights.sum((1, 2)) * height * width
 
         def total(values: Array) -> Array:
-            return values.sum((1, 2, 3)) if mask is None else (values.sum((2, 3)) * weights).sum(1)
+            # By rows, by images and over these, since a sum of all values one after the other loses digits on CPUs. The barrier
+            # keeps XLA from merging the sums.
+            of_images = jax.lax.optimization_barrier(values.sum(3)).sum(2)
+            return (of_images if mask is None else of_images * weights).sum(1)
 
         # Both sums in one pass, and over devices in one all-reduce. The running mean is near the mean, so the square of
         # their difference is far below the variance, and subtracting it loses no digits.
