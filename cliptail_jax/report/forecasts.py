@@ -27,6 +27,7 @@ SHOWN = ("top1", "mean_per_class", "head", "mid", "tail", "odds_acc", "f50")
 SLOWER = 3.0  # points of top-1 less than forecast
 BATCHES = 2 ** np.arange(3, 17)  # of the curve of slopes
 NUMBERS = ("recipe", "prior_per_decade", "share_of_sl", *SHOWN)
+SOURCE = "source"  # a further column, if recipes are forecast from several models: the run that each is forecast from
 FIELDS_OF_PRIORS = 3  # of a recipe whose measures are not forecast
 HEADER = (*NUMBERS, *(f"{key}_{side}" for key in SHOWN for side in ("low", "high")))  # of the file
 
@@ -89,17 +90,29 @@ def compared_table(workdir: Path, groups: Iterable[RunGroup]) -> Table:
     path = workdir / FORECASTS
     all_numbers = read_forecasts(path) if path.exists() else {}
     forecasts = {name: numbers for name, numbers in all_numbers.items() if "top1" in numbers}
-    source, rows, slow_names = next(iter(forecasts), ""), [], []
+    first, rows, slow_names, other_names, sources = next(iter(forecasts), ""), [], [], [], {}
     for group in groups:
-        if group.name != source and (numbers := forecasts.get(group.name)) and group.evaluations:
-            cells = {"prior_per_decade": cell(numbers["prior_per_decade"], ".2f")}
+        numbers = forecasts.get(group.name)
+        source = numbers.get(SOURCE, first) if numbers else ""
+        if not numbers and group.evaluations:
+            other_names.append(group.name)
+        if numbers and group.name != source and group.evaluations:
+            sources[source] = None
+            cells = {SOURCE: cell(source), "prior_per_decade": cell(numbers["prior_per_decade"], ".2f")}
             for key in COMPARED:
                 cells[f"{key}_forecast"] = cell(numbers[key], MEASURES[key].format)
                 cells[key] = cell(group.value(key), MEASURES[key].format, group.interval(key) or ())
             rows.append(Row(group.name, cells))
             if group.value("top1") < numbers["top1"] - SLOWER:
                 slow_names.append(group.name)
-    notes = [f"Forecasts are from the logits of {source}, for equal training."] if rows else []
+    notes = []
+    if len(sources) > 1:
+        columns.insert(0, Column(SOURCE, "from", "the run whose logits the forecast is from"))
+        notes.append("Forecasts are from the logits of the runs in the column 'from', for equal training.")
+    elif rows:
+        notes.append(f"Forecasts are from the logits of {first}, for equal training.")
+    if rows and (unknown := [name for name in other_names if name not in sources]):
+        notes.append(f"Not forecast: {', '.join(unknown)}.")
     if slow_names:
         notes.append(
             f"More than {SLOWER:g} points less accurate than forecast, so that bias may differ, too: {', '.join(slow_names)}."
@@ -158,8 +171,11 @@ def draw_priors(priors: Mapping[str, Float[np.ndarray, " class"]], frequency: In
     return figure
 
 
-def read_forecasts(path: Path) -> dict[str, dict[str, float]]:
-    """The numbers of a file of forecasts, by recipe and key. Raises UserError if it is no such file."""
+def read_forecasts(path: Path) -> dict[str, dict[str, Any]]:
+    """The numbers of a file of forecasts, and the names of their sources, if it has these, by recipe and key.
+
+    Raises UserError if it is no such file.
+    """
     remedy = "write it with `cliptail forecast --output`"
     if not path.is_file():
         raise UserError(f"{path} is no file: {remedy}")
@@ -175,7 +191,12 @@ def read_forecasts(path: Path) -> dict[str, dict[str, float]]:
         if len(fields) not in (len(header), FIELDS_OF_PRIORS):
             raise UserError(f"{path}, line {number}, has {len(fields)} of {len(header)} fields: {remedy}")
         try:
-            numbers = {key: math.nan if field == "" else float(field) for key, field in zip(header[1:], fields[1:])}
+            numbers: dict[str, Any] = {}
+            for key, field in zip(header[1:], fields[1:]):
+                if key == SOURCE:
+                    numbers[key] = field
+                else:
+                    numbers[key] = float(field) if field else math.nan
         except ValueError:
             raise UserError(f"{path}, line {number}, has a field that is no number: {remedy}") from None
         forecasts[fields[0]] = numbers

@@ -17,6 +17,7 @@ CLIP on captions, which nobody forecast before, has rows of its own: its loss ha
 """
 
 import argparse
+import math
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -33,7 +34,7 @@ from cliptail_jax.host.errors import command_line
 from cliptail_jax.host.files import write_text
 from cliptail_jax.host.text import tsv
 from cliptail_jax.metrics.measures import MEASURES
-from cliptail_jax.report.forecasts import read_forecasts
+from cliptail_jax.report.forecasts import HEADER, SOURCE, read_forecasts
 from cliptail_jax.report.layout import Column, Table, markdown, table_of, text_table
 from cliptail_jax.report.style import add_grid, legend_below, save, style
 from cliptail_jax.results.archive import opened_archive, unpack
@@ -105,7 +106,10 @@ def main(arguments: Sequence[str]) -> None:
                 points += pytorch_points()
                 continue
             directory = Path(workdir) if workdir else unpack(known_archives()[name], Path(folder))
-            points += points_of(name, read_directory(directory))
+            study_points = points_of(name, read_directory(directory))
+            points += study_points
+            if name.startswith("forecast"):
+                write_text(OUTPUT.parents[1] / "forecasts" / f"{name}.tsv", forecasts_text(nearest(study_points)))
     write_text(OUTPUT, tsv(*numbers_of_points(points)))
     points = nearest(points)
     write_text(MEANS, "\n".join([*markdown(mean_errors(points)), ""]))
@@ -229,6 +233,18 @@ def numbers_of_points(points: Sequence[Point]) -> tuple[list[str], list[list[str
         numbers = [number for key in KEYS for number in (point.forecast[key], point.outcome[key])]
         rows.append([point.study, point.name, point.source, *(f"{number:.4f}" for number in (point.prior, *numbers))])
     return header, rows
+
+
+def forecasts_text(points: Sequence[Point]) -> str:
+    """The forecasts.tsv of a study, which its page shows: each kind from the source that this page has."""
+    rows = []
+    for point in points:
+        numbers = (
+            "" if math.isnan(number) else f"{number:.4f}"
+            for number in (point.forecast.get(k, math.nan) for k in HEADER[1:])
+        )
+        rows.append([point.run, *numbers, point.source])
+    return tsv([*HEADER, SOURCE], rows)
 
 
 def mean_errors(points: Sequence[Point]) -> Table:
