@@ -8,6 +8,8 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import wcwidth
+
 from cliptail_jax.host.text import UNDEFINED, format_bounds, format_number
 
 LABEL = "kind"  # the heading of the labels of rows
@@ -177,7 +179,7 @@ def plain(table: Table, width: int) -> list[str]:
     rows = [[row.name + row.mark, *(row.cells[column.key].number for column in columns)] for row in table.rows]
     lines = padded_lines([*zip(*map(in_two_lines, titles)), *rows], "<>")
     optional = [column for column in columns if column.is_optional]
-    if optional and max(map(len, lines)) > width:
+    if optional and max(map(width_of, lines)) > width:
         return plain(table._replace(columns=[column for column in columns if column != optional[-1]]), width)
     return lines
 
@@ -186,7 +188,7 @@ def in_two_lines(title: str) -> tuple[str, str]:
     """The title, divided between words so that it is as narrow as possible."""
     words = title.split(" ")
     divisions = ((" ".join(words[:n]), " ".join(words[n:])) for n in range(len(words)))
-    return min(divisions, key=lambda lines: max(map(len, lines)))
+    return min(divisions, key=lambda lines: max(map(width_of, lines)))
 
 
 def shown_in(place: str, table: Table) -> Table:
@@ -203,6 +205,19 @@ def pad_columns(rows: Sequence[Sequence[str]], align: str = "<") -> list[list[st
 
     `align` has '<' (left) or '>' (right) for each column; its last letter is also that of all further columns.
     """
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    pads = [str.rjust if side == ">" else str.ljust for side in align.ljust(len(widths), align[-1])]
-    return [[pad(cell, width) for cell, pad, width in zip(row, pads, widths)] for row in rows]
+    widths = [max(map(width_of, column)) for column in zip(*rows)]
+    sides = align.ljust(len(widths), align[-1])
+    padded_rows = []
+    for row in rows:
+        cells = []
+        for text, side, width in zip(row, sides, widths):
+            spaces = " " * (width - width_of(text))
+            cells.append(spaces + text if side == ">" else text + spaces)
+        padded_rows.append(cells)
+    return padded_rows
+
+
+def width_of(text: str) -> int:
+    """The columns that a text takes in a terminal: two for a Chinese or Japanese character, none for a combining one."""
+    width = -1 if text.isascii() else wcwidth.wcswidth(text)  # which takes longer
+    return len(text) if width < 0 else width  # negative with control characters

@@ -10,7 +10,7 @@ from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.text import UNDEFINED
 from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.metrics.measures import GROUPS, MEASURES, MORE_ACCURATE, MORE_BIASED, prediction_measures
-from cliptail_jax.report.layout import Cell, Column, Table, cell, table_of, text_lines
+from cliptail_jax.report.layout import Cell, Column, Table, cell, table_of, text_lines, width_of
 
 if TYPE_CHECKING:
     import pandas
@@ -177,7 +177,7 @@ def measures_text(files: Mapping[str, Mapping[str, Estimate]], width: int | None
     for column in columns:
         block = [*(blocks[-1] if blocks else []), column]
         lines = text_lines(Table("", block, rows))
-        if len(block) > 1 and max(map(len, lines)) > width:
+        if len(block) > 1 and max(map(width_of, lines)) > width:
             blocks.append([column])
         else:
             blocks[-1:] = [block]

@@ -55,6 +55,7 @@ def study_command(options: argparse.Namespace, names: Sequence[str]) -> None:
         print("\n".join([*launch.part_commands(command(), parts).values(), launch.report_command(command())]))
         return
     if options.launch == "slurm":
+        launch.check_slurm(workdir)  # before files are written
         if options.with_published:
             add_published(study, options.config_name, workdir)
         open_study(study, workdir, options.overwrite, max_pairs)

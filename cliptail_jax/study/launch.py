@@ -32,6 +32,16 @@ def report_command(command: str) -> str:
     return f"{without_flags(command, STUDY_FLAGS)} --report"
 
 
+def check_slurm(workdir: Path) -> None:
+    """Raise UserError if there is no sbatch, or if `workdir` is in a bucket."""
+    if is_remote(workdir):
+        raise UserError(f"--launch=slurm needs a --workdir that the nodes share, and {workdir} is in a bucket")
+    if not shutil.which("sbatch"):
+        raise UserError(
+            "sbatch is missing: --launch=slurm is for a login node of SLURM; --launch=print prints the commands"
+        )
+
+
 def submit_to_slurm(command: str, names: Sequence[str], workdir: Path, options: Sequence[str]) -> None:
     """Submit a job array with a task for each run, and a job that reports when they have ended.
 
@@ -41,12 +51,7 @@ def submit_to_slurm(command: str, names: Sequence[str], workdir: Path, options: 
     Raises:
         UserError: There is no sbatch, it refuses a job, or `workdir` is in a bucket.
     """
-    if is_remote(workdir):
-        raise UserError(f"--launch=slurm needs a --workdir that the nodes share, and {workdir} is in a bucket")
-    if not shutil.which("sbatch"):
-        raise UserError(
-            "sbatch is missing: --launch=slurm is for a login node of SLURM; --launch=print prints the commands"
-        )
+    check_slurm(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
     lines = "".join(f"{line}\n" for line in part_commands(command, names).values())
     commands = workdir / f"commands_{digest_of([lines.encode()])[:8]}.txt"  # tasks of an earlier array have their own

@@ -1,6 +1,6 @@
 """Tables in Markdown."""
 
-from cliptail_jax.report.layout import Column, Row, Table, cell, markdown
+from cliptail_jax.report.layout import Column, Row, Table, cell, markdown, padded_lines
 
 
 def test_a_table_in_markdown_has_names_with_marks_labels_intervals_and_emphasis():
@@ -20,3 +20,8 @@ def test_a_table_in_markdown_has_names_with_marks_labels_intervals_and_emphasis(
     ]
     unlabelled = table._replace(rows=[row._replace(label="") for row in table.rows])
     assert markdown(unlabelled)[2] == "| sl | 1.5 [1.0, 2.0] | **supported** |"
+
+
+def test_columns_are_as_wide_as_a_terminal_shows_their_characters():
+    rows = [["class", "n"], ["猫", "10"], ["タコ", "2"], ["e\u0301tude", "3"]]
+    assert padded_lines(rows, "<>") == ["class   n", "猫     10", "タコ    2", "e\u0301tude   3"]
