@@ -52,6 +52,13 @@ class ComparedGroup(RunGroup):
         """The sum over runs."""
         return functools.reduce(operator.add, (evaluation.confusion for evaluation in self.by_seed.values()))
 
+    def of_direction(self, seed: str) -> tuple[csr_array, Float[np.ndarray, " class"]] | None:
+        """The confusion and the accuracy of its run of a seed, or for '' those of all its runs; None without such a run."""
+        if not seed:
+            return self.confusion, self.accuracy
+        evaluation = self.by_seed.get(seed)
+        return evaluation and (evaluation.confusion, evaluation.accuracy)
+
     @functools.cached_property
     def accuracy(self) -> Float[np.ndarray, " class"]:
         """The mean accuracy over runs, in 0..1; nan for a class without examples."""
@@ -84,6 +91,29 @@ class ComparedRuns:
     @property
     def runs(self) -> list[tuple[Owner, Run]]:
         return [((kind.name, run.seed), run) for kind in self.kinds for run in kind.runs]
+
+    @property
+    def directions(self) -> list[str]:
+        """The seeds of mirrored pairs, in each of which a class has another frequency; [''] for runs that are not mirrored."""
+        if not any(kind.size > 1 for kind in self.evaluated_kinds):
+            return [""]
+        return [*dict.fromkeys(seed for kind in self.evaluated_kinds for seed in kind.by_seed)]
+
+    def frequencies_by_direction(self) -> dict[str, Int[np.ndarray, " row"]]:
+        """As `frequencies`, of all classes in the first direction, then in the next one, and so on."""
+        if self.directions == [""]:
+            return self.frequencies()
+        fewest, most = [], []
+        for seed in self.directions:
+            evaluations = [kind.by_seed[seed] for kind in self.evaluated_kinds if seed in kind.by_seed]
+            vectors = [evaluation.frequency for evaluation in evaluations if evaluation.frequency is not None]
+            if not vectors:
+                return {}
+            fewest.append(np.min(vectors, 0))
+            most.append(np.max(vectors, 0))
+        if np.array_equal(fewest, most):
+            return {"images": np.concatenate(fewest)}
+        return {"fewest images": np.concatenate(fewest), "most images": np.concatenate(most)}
 
     def frequencies(self) -> dict[str, Int[np.ndarray, " class"]]:
         """The different class frequencies, by a name of the runs that have them; of many, the smallest and largest counts."""

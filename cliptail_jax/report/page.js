@@ -288,7 +288,10 @@ const evaluated = data.kinds.filter(kind => kind.accuracy);
 
 // The table has all classes that match the filter, chosen ones and then the rarest first, and hides those after the first
 // LISTED. Its rows are made anew only when other kinds are compared: with 1,000 classes and 12 kinds, that is the slowest step.
+// A row is a class, or in mirrored pairs a class in one of the directions, where it has another number of images.
 const LISTED = 20;
+const classOf = r => r % data.classes, directionOf = r => data.directions[Math.floor(r / data.classes)];
+const numRows = data.classes * data.directions.length;
 const table = byId("classes");
 let columns = [], rows = [], order = [];
 let sorted = {title: Object.keys(data.frequencies)[0] ?? "", sign: 1}, allListed = false;
@@ -309,10 +312,13 @@ function columnsOf([a, b]) {
       count ? `${data.labels[label]} (${number(100 * count / kind.examples[c], 0)} %)` : "–"),
   });
   const pair = b ? [a, b] : [a];
+  const all = Array.from({length: numRows}, (_, r) => r);
   return [
-    {title: "class", values: data.labels},
+    {title: "class", values: all.map(r => data.labels[classOf(r)])},
     ...pair.map(accuracy), ...(b ? [difference()] : []),
-    ...Object.entries(data.frequencies).map(([title, values]) => ({title, values, digits: 0})), ...pair.map(mistaken),
+    ...Object.entries(data.frequencies).map(([title, values]) => ({title, values, digits: 0})),
+    ...(data.directions.length > 1 ? [{title: "run", values: all.map(directionOf)}] : []),
+    ...pair.map(mistaken),
     ...evaluated.filter(kind => !pair.includes(kind)).map(accuracy),
   ];
 }
@@ -333,16 +339,16 @@ function makeClasses() {
     addButton(cell, title);
   }
   table.tHead.replaceChildren(header);
-  rows = Array.from({length: data.classes}, (_, c) => {
+  rows = Array.from({length: numRows}, (_, r) => {
     const row = document.createElement("tr");
-    row.dataset.class = c;
+    row.dataset.class = classOf(r);
     for (const {values, digits} of columns) {
       const isName = !row.firstChild;
-      const cell = add(row, isName ? "th" : "td", isName ? null : digits == null ? values[c] : number(values[c], digits));
-      if (isName) addButton(cell, values[c]);
+      const cell = add(row, isName ? "th" : "td", isName ? null : digits == null ? values[r] : number(values[r], digits));
+      if (isName) addButton(cell, values[r]);
       if (isName) cell.scope = "row";
       else if (digits == null) cell.className = "text";
-      else cell.dataset.value = values[c] ?? "";
+      else cell.dataset.value = values[r] ?? "";
     }
     return row;
   });
@@ -364,17 +370,18 @@ function sortClasses() {
 }
 function listClasses() {
   const wanted = document.querySelector("input[data-filter=classes]").value.toLowerCase();
-  const found = order.filter(c => !wanted || data.labels[c].toLowerCase().includes(wanted));
-  const listed = [...found.filter(c => chosen.has(c)), ...found.filter(c => !chosen.has(c))];
-  listed.forEach((c, place) => {
-    rows[c].hidden = place >= LISTED && !allListed;
-    rows[c].classList.toggle("chosen", chosen.has(c));
-    rows[c].querySelector("button").setAttribute("aria-pressed", chosen.has(c));
+  const found = order.filter(r => !wanted || data.labels[classOf(r)].toLowerCase().includes(wanted));
+  const isChosen = r => chosen.has(classOf(r));
+  const listed = [...found.filter(isChosen), ...found.filter(r => !isChosen(r))];
+  listed.forEach((r, place) => {
+    rows[r].hidden = place >= LISTED && !allListed;
+    rows[r].classList.toggle("chosen", isChosen(r));
+    rows[r].querySelector("button").setAttribute("aria-pressed", isChosen(r));
   });
-  table.tBodies[0].replaceChildren(...listed.map(c => rows[c]));
+  table.tBodies[0].replaceChildren(...listed.map(r => rows[r]));
   byId("list-all").hidden = allListed || listed.length <= LISTED;
   byId("list-all").textContent = `List all ${listed.length.toLocaleString("en")}`;
-  const matching = wanted ? `${listed.length.toLocaleString("en")} of ` : "";
+  const matching = wanted ? `${new Set(listed.map(classOf)).size.toLocaleString("en")} of ` : "";
   byId("chosen").textContent =
     `${matching}${data.classes.toLocaleString("en")} classes${wanted ? " match" : ""}, ${chosen.size || "none"} chosen`;
 }
@@ -426,7 +433,8 @@ table.tBodies[0].addEventListener("click", event => {
   button.focus({preventScroll: event.detail > 0});  // the row has moved: a keyboard follows it, a mouse stays
 });
 byId("clear").addEventListener("click", () => choose([]));
-byId("choose-listed").addEventListener("click", () => choose([...table.tBodies[0].rows].map(row => Number(row.dataset.class))));
+byId("choose-listed").addEventListener("click", () =>
+  choose([...new Set([...table.tBodies[0].rows].map(row => Number(row.dataset.class)))]));
 const showRuns = afterSwitches;
 afterSwitches = () => {
   showRuns();
@@ -443,8 +451,8 @@ showPairOfClasses = () => {
 // Confusion, of the most frequent wrong predictions that the page has
 
 const worst = kind => {
-  const share = c => (kind.wrong[c][1] ?? 0) / Math.max(kind.examples[c], 1);
-  return Array.from({length: data.classes}, (_, c) => c).sort((c, d) => share(d) - share(c));
+  const share = r => (kind.wrong[r][1] ?? 0) / Math.max(kind.examples[r], 1);
+  return [...rows.keys()].sort((r, s) => share(s) - share(r));
 };
 const short = new Set();
 data.labels.forEach((label, i) => {  // names that fit beside an axis, all different
@@ -452,37 +460,39 @@ data.labels.forEach((label, i) => {  // names that fit beside an axis, all diffe
   short.add(short.has(cut) ? `${cut} ${i}` : cut);
 });
 const tick = [...short];
+const rowTick = r => tick[classOf(r)] + (data.directions.length > 1 ? ` (${directionOf(r)})` : "");
 function drawConfusion() {
   const [a, b = a] = compared();
-  const rows = (chosen.size ? [...chosen] : worst(a)).slice(0, MOST);
-  byId("confusion-note").textContent = (chosen.size > MOST ? `The first ${MOST} of the ${chosen.size} chosen classes` :
-    chosen.size ? "The chosen classes" : `No class is chosen: the ${rows.length} whose errors ${a.name} concentrates most on one class`) +
+  const of = chosen.size ? [...chosen].flatMap(c => data.directions.map((_, d) => d * data.classes + c)) : worst(a);
+  const shown = of.slice(0, MOST);
+  byId("confusion-note").textContent = (of.length > MOST && chosen.size ? `The first ${MOST} of the ${of.length} rows of chosen classes` :
+    chosen.size ? "The chosen classes" : `No class is chosen: the ${shown.length} whose errors ${a.name} concentrates most on one class`) +
     ", by rows, and what they are taken for, in percent: the right class, and at most six wrong ones of each.";
-  const columns = new Set(rows);
+  const columns = new Set(shown.map(classOf));
   for (const kind of [a, b])
     for (const place of [0, 2, 4])
-      for (const c of rows)
-        if (columns.size < 1.5 * MOST && kind.wrong[c].length > place) columns.add(kind.wrong[c][place]);
+      for (const r of shown)
+        if (columns.size < 1.5 * MOST && kind.wrong[r].length > place) columns.add(kind.wrong[r][place]);
   [a, b].forEach((kind, side) => {
     const cells = {true: [], predicted: [], share: [], count: [], text: [], alpha: []};
-    const add = (c, label, count) => {
+    const add = (r, label, count) => {
       if (!count || !columns.has(label)) return;
-      const share = 100 * count / kind.examples[c];
-      cells.true.push(tick[c]);
+      const share = 100 * count / kind.examples[r];
+      cells.true.push(rowTick(r));
       cells.predicted.push(tick[label]);
       cells.share.push(share);
       cells.count.push(count);
       cells.text.push(share < 0.5 ? "" : share.toFixed(0));
       cells.alpha.push(0.08 + 0.6 * share / 100);
     };
-    for (const c of rows) {
-      add(c, c, kind.right[c]);
-      for (let i = 0; i < kind.wrong[c].length; i += 2) add(c, kind.wrong[c][i], kind.wrong[c][i + 1]);
+    for (const r of shown) {
+      add(r, classOf(r), kind.right[r]);
+      for (let i = 0; i < kind.wrong[r].length; i += 2) add(r, kind.wrong[r][i], kind.wrong[r][i + 1]);
     }
     const figure = model(data.figures[side ? "confusion_b" : "confusion_a"]);
     figure.x_range.factors = [...columns].map(label => tick[label]);
-    figure.y_range.factors = rows.map(c => tick[c]).reverse();
-    figure.height = 200 + 22 * rows.length;
+    figure.y_range.factors = shown.map(rowTick).reverse();
+    figure.height = 200 + 22 * shown.length;
     model(data.confusions[side]).data = cells;
     const caption = byId(side ? "plot-confusion_b" : "plot-confusion_a").parentNode.querySelector("figcaption");
     caption.textContent = `Confusion of ${kind.name}`;

@@ -23,7 +23,7 @@ from cliptail_jax.host.outputs import check_output, first_bytes
 from cliptail_jax.host.text import format_number, shortened_list
 from cliptail_jax.report import forest, origin, page_tables, pairs
 from cliptail_jax.report.claim_tables import claim_table
-from cliptail_jax.report.comparison import ComparedRuns, compare, prefixes, wrong_predictions
+from cliptail_jax.report.comparison import ComparedGroup, ComparedRuns, compare, prefixes, wrong_predictions
 from cliptail_jax.report.confounded import several_factors
 from cliptail_jax.report.embedded import PageImages
 from cliptail_jax.report.findings import Finding, findings, verdict_counts
@@ -301,11 +301,7 @@ def page_data(comparison: ComparedRuns, plots: Plots, sentences: Sequence[Findin
             "shows": [[model.id, colours] for model, colours in plots.by_kind[kind.name]],
         }
         if kind.by_seed:
-            wrong = wrong_predictions(kind.confusion)
-            content["accuracy"] = [None if math.isnan(a) else round(100 * a, 2) for a in kind.accuracy.tolist()]
-            content["wrong"] = [[number for pair in class_pairs for number in pair] for class_pairs in wrong]
-            content["right"] = kind.confusion.diagonal().tolist()
-            content["examples"] = kind.confusion.sum(axis=1).tolist()
+            content |= rows_by_class(kind, comparison)
         kinds.append(content)
     names = [kind.name for kind in comparison.kinds]
     pairs_of_claims = (list(sentence.pair) for sentence in sentences)
@@ -316,13 +312,33 @@ def page_data(comparison: ComparedRuns, plots: Plots, sentences: Sequence[Findin
         "confounded": [[*pair, factors] for pair, factors in several_factors(comparison.kinds, name_pairs).items()],
         "labels": comparison.labels,
         "classes": comparison.classes,
-        "frequencies": {name: frequency.tolist() for name, frequency in comparison.frequencies().items()},
+        "directions": comparison.directions,
+        "frequencies": {n: frequency.tolist() for n, frequency in comparison.frequencies_by_direction().items()},
         "figures": {name: plot.id for name, plot in plots.figures.items()},
         "points": plots.points and plots.points.id,
         "confusions": [source.id for source in plots.confusions],
         "rows": plots.rows and plots.rows.id,
         "measures": [[measure.title, digits_of(measure.format)] for measure in pairs.pair_measures()],
     }
+
+
+def rows_by_class(kind: ComparedGroup, comparison: ComparedRuns) -> dict[str, list[Any]]:
+    """Accuracy in percent, wrong predictions and their numbers, right and all examples: of each class in each direction."""
+    content: dict[str, list[Any]] = {"accuracy": [], "wrong": [], "right": [], "examples": []}
+    for seed in comparison.directions:
+        direction = kind.of_direction(seed)
+        if direction is None:  # it has no run of this seed
+            rows = [[None], [[]], [0], [0]]
+            for values, row in zip(content.values(), rows):
+                values += row * comparison.classes
+            continue
+        confusion, accuracy = direction
+        wrong = wrong_predictions(confusion)
+        content["accuracy"] += [None if math.isnan(a) else round(100 * a, 2) for a in accuracy.tolist()]
+        content["wrong"] += [[number for pair in class_pairs for number in pair] for class_pairs in wrong]
+        content["right"] += confusion.diagonal().tolist()
+        content["examples"] += confusion.sum(axis=1).tolist()
+    return content
 
 
 def digits_of(form: str) -> int:

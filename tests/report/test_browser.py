@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from cliptail_jax.report.frequency_plots import LOG_TICKS
+from cliptail_jax.results.directory import read_directory
 from tests.commands import report as main
 from tests.report.synthetic_pages import IMAGE, SCRIPT
 
@@ -37,11 +38,12 @@ CONFUSED = """() => {
 
 
 def listed(page) -> list[str]:
-    return page.locator("#classes tbody th button").all_inner_texts()
+    """The classes in the table, in which each has a row for each run of the mirrored pair."""
+    return [*dict.fromkeys(page.locator("#classes tbody th button").all_inner_texts())]
 
 
 def chosen(page) -> list[str]:
-    return page.locator("#classes tbody tr.chosen th button").all_inner_texts()
+    return [*dict.fromkeys(page.locator("#classes tbody tr.chosen th button").all_inner_texts())]
 
 
 def compare(page, first, second):
@@ -87,7 +89,7 @@ def test_a_header_sorts_by_its_numbers_in_either_direction(opened):
         assert opened.locator("#runs thead th[aria-sort=" + direction + "]").count() == 1
     opened.locator("#classes thead th", has_text="sl %").locator("button").first.click()
     accuracies = [float(text) for text in column(opened, "classes", "sl %")]
-    assert accuracies == sorted(accuracies, reverse=True) and len(accuracies) == 60
+    assert accuracies == sorted(accuracies, reverse=True) and len(accuracies) == 120
     opened.locator("#classes thead th").first.locator("button").click()
     names = [name for name in listed(opened) if name in ("class 2", "class 3", "class 4")]
     assert names == sorted(names) and len(names) == 3
@@ -97,14 +99,14 @@ def test_a_header_sorts_by_its_numbers_in_either_direction(opened):
 
 def test_classes_begin_with_the_rarest_and_no_row_is_cut(open_page, study_directory):
     page = open_page(study_directory / "report.html", viewport={"width": 390, "height": 844})
-    images = [int(text) for text in column(page, "classes", "images seed_3")]
-    assert images == sorted(images) and len(images) == 60
+    images = [int(text) for text in column(page, "classes", "images")]
+    assert images == sorted(images) and len(images) == 120
     assert page.locator("#classes tbody tr:visible").count() == 20
     assert page.evaluate("(({scrollHeight, clientHeight}) => scrollHeight - clientHeight)(classes.parentNode)") == 0
     difference = page.locator("#classes thead th", has_text="−").bounding_box()
     assert difference["x"] + difference["width"] < 390
     page.locator("#list-all").click()
-    assert page.locator("#classes tbody tr:visible").count() == 60
+    assert page.locator("#classes tbody tr:visible").count() == 120
 
 
 @pytest.mark.parametrize(
@@ -151,9 +153,10 @@ def test_a_selection_in_a_plot_is_one_of_classes_everywhere(opened):
     assert sorted(listed(opened)[:2]) == sorted(chosen(opened)) == ["class 4", "class 9"] and len(listed(opened)) == 60
     selected = opened.evaluate(SELECTED)
     assert set(selected) == {4, 9} and len(selected) == 2 * 6  # in each of six runs
-    assert set(opened.evaluate(CONFUSED)) == {"class 4", "class 9"}
+    rows = {f"class {number} ({seed})" for number in (4, 9) for seed in ("seed_3", "seed_3_mirrored")}
+    assert set(opened.evaluate(CONFUSED)) == rows
     assert opened.locator("#chosen").inner_text() == "60 classes, 2 chosen"
-    opened.locator("#classes tbody button", has_text="class 9").press("Enter")  # by the keyboard
+    opened.locator("#classes tbody button", has_text="class 9").first.press("Enter")  # by the keyboard
     assert chosen(opened) == listed(opened)[:1] == ["class 4"]
     opened.locator("#clear").click()
     assert chosen(opened) == [] and opened.evaluate(SELECTED) == []
@@ -166,9 +169,27 @@ def test_the_difference_is_of_the_two_kinds_that_are_chosen(opened):
     numbers = (map(float, column(opened, "classes", kind)) for kind in ("sl %", "clip %"))
     assert differences == pytest.approx([a - b for a, b in zip(*numbers)], abs=0.11)
     assert opened.locator("#classes thead th").all_inner_texts() == [
-        "class", "sl %", "clip %", "sl − clip", "images seed_3", "images seed_3_mirrored", "mostly taken for by sl",
+        "class", "sl %", "clip %", "sl − clip", "images", "run", "mostly taken for by sl",
         "mostly taken for by clip", "sl_sampled %",
     ]  # fmt: skip
+
+
+def test_a_row_has_the_accuracy_of_a_class_with_its_number_of_images(opened, study_directory):
+    """In each run of a mirrored pair, and not the mean over both."""
+    compare(opened, "sl", "clip")
+    names = opened.locator("#classes tbody th button").all_inner_texts()
+    shown = [
+        *zip(
+            names,
+            column(opened, "classes", "run"),
+            column(opened, "classes", "images"),
+            column(opened, "classes", "sl %"),
+        )
+    ]
+    for run in (run for run in read_directory(study_directory).runs if run.name == "sl"):
+        evaluation = run.evaluation
+        for name, images, accuracy in zip(evaluation.class_names, evaluation.frequency, evaluation.accuracy):
+            assert (name, run.seed, f"{images:,}", f"{100 * accuracy:.1f}") in shown
 
 
 def test_the_copied_command_is_the_studys(opened):
@@ -193,7 +214,7 @@ def test_the_downloads_are_the_tables(opened, study_directory):
     with opened.expect_download() as download:
         opened.locator("#download-tables").click()
     tables = json.loads(download.value.path().read_text())
-    assert tables.keys() == {"claims", "differences", "runs", "measures", "classes"} and len(tables["classes"]) == 60
+    assert tables.keys() == {"claims", "differences", "runs", "measures", "classes"} and len(tables["classes"]) == 120
     assert [claim["difference"] for claim in tables["claims"]] == [c["difference"]["value"] for c in report["claims"]]
     assert [claim["lower"] for claim in tables["claims"]] == ["sl_sampled", "clip", "sl"]
 
@@ -202,7 +223,7 @@ def test_a_claim_chooses_its_runs_on_the_whole_page_and_a_link_keeps_the_choice(
     page = open_page(study_directory / "report.html")
     page.locator("#claims tr", has_text="sl − sl_sampled").locator(".axis").click()
     page.locator("input[data-filter=classes]").fill("class 4")
-    page.get_by_role("button", name="class 4", exact=True).click()
+    page.get_by_role("button", name="class 4", exact=True).first.click()
     assert address(page) == "sl,sl_sampled/class-4"
     again = open_page(study_directory / "report.html", "#sl,sl_sampled/class-4")
     for opened in (page, again):
