@@ -130,8 +130,8 @@ class BatchNorm(nnx.Module):
         def total(values: Array) -> Array:
             # By rows, by images and over these, since a sum of all values one after the other loses digits on CPUs. The barrier
             # keeps XLA from merging the sums.
-            of_images = jax.lax.optimization_barrier(values.sum(3)).sum(2)
-            return (of_images if mask is None else of_images * weights).sum(1)
+            image_sums = jax.lax.optimization_barrier(values.sum(3)).sum(2)
+            return (image_sums if mask is None else image_sums * weights).sum(1)
 
         # Both sums in one pass, and over devices in one all-reduce. The running mean is near the mean, so the square of
         # their difference is far below the variance, and subtracting it loses no digits.

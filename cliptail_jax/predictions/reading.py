@@ -247,9 +247,18 @@ def one_each(path: str, name: str, values: Any) -> np.ndarray:
 
 def load(path: str) -> np.ndarray | dict[str, np.ndarray]:
     """The array of an .npy file, or the arrays of an .npz file by name."""
+    if Path(path).exists() and not Path(path).is_file():
+        raise UserError(f"{path} is no file: save the arrays in one, since they are read more than once")
     try:
         content = np.load(path, allow_pickle=False)
-        return dict(content) if isinstance(content, np.lib.npyio.NpzFile) else content
+        if not isinstance(content, np.lib.npyio.NpzFile):
+            return content
+        arrays = {name: content[name] for name in content}
+        if other_members := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
+            raise UserError(f"{path} contains '{other_members[0]}', which is no array: write it with numpy.savez")
+        return arrays
+    except UserError:
+        raise
     except FileNotFoundError:
         raise UserError(f"there is no file {path}") from None
     except Exception as error:  # NumPy raises exceptions of many kinds for a damaged file

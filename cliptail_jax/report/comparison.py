@@ -103,17 +103,17 @@ class ComparedRuns:
         """As `frequencies`, of all classes in the first direction, then in the next one, and so on."""
         if self.directions == [""]:
             return self.frequencies()
-        fewest, most = [], []
+        smallest_counts, largest_counts = [], []
         for seed in self.directions:
             evaluations = [kind.by_seed[seed] for kind in self.evaluated_kinds if seed in kind.by_seed]
             vectors = [evaluation.frequency for evaluation in evaluations if evaluation.frequency is not None]
             if not vectors:
                 return {}
-            fewest.append(np.min(vectors, 0))
-            most.append(np.max(vectors, 0))
-        if np.array_equal(fewest, most):
-            return {"images": np.concatenate(fewest)}
-        return {"fewest images": np.concatenate(fewest), "most images": np.concatenate(most)}
+            smallest_counts.append(np.min(vectors, 0))
+            largest_counts.append(np.max(vectors, 0))
+        if np.array_equal(smallest_counts, largest_counts):
+            return {"images": np.concatenate(smallest_counts)}
+        return {"fewest images": np.concatenate(smallest_counts), "most images": np.concatenate(largest_counts)}
 
     def frequencies(self) -> dict[str, Int[np.ndarray, " class"]]:
         """The different class frequencies, by a name of the runs that have them; of many, the smallest and largest counts."""

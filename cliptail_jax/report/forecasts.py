@@ -111,8 +111,8 @@ def compared_table(workdir: Path, groups: Iterable[RunGroup]) -> Table:
         notes.append("Forecasts are from the logits of the runs in the column 'from', for equal training.")
     elif rows:
         notes.append(f"Forecasts are from the logits of {first}, for equal training.")
-    if rows and (unknown := [name for name in other_names if name not in sources]):
-        notes.append(f"Not forecast: {', '.join(unknown)}.")
+    if rows and (unknown_names := [name for name in other_names if name not in sources]):
+        notes.append(f"Not forecast: {', '.join(unknown_names)}.")
     if slow_names:
         notes.append(
             f"More than {SLOWER:g} points less accurate than forecast, so that bias may differ, too: {', '.join(slow_names)}."

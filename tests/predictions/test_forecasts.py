@@ -1,5 +1,7 @@
 """Forecasts from logits: the networks of the tests are the minimizers themselves, so that forecasts are exact."""
 
+import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -149,6 +151,17 @@ def test_flags_that_do_not_fit_are_named(folder, capsys, flags, complaint):
     frequency = [] if any("=run" in flag or "frequency" in flag for flag in flags) else ["--frequency=counts.tsv"]
     assert forecast_command(["counts", *flags, *frequency]) == 2
     assert complaint in capsys.readouterr().err
+
+
+def test_what_is_no_file_of_arrays_is_named(folder, capsys):
+    os.mkfifo("pipe.npz")
+    with zipfile.ZipFile("texts.npz", "w") as archive:
+        archive.writestr("logits", "no array")
+    command = ["counts", "--frequency=counts.tsv", "--trained_with=sl"]
+    assert forecast_command([*command, "--logits=pipe.npz"]) == 2
+    assert "pipe.npz is no file" in capsys.readouterr().err
+    assert forecast_command([*command, "--logits=texts.npz"]) == 2
+    assert "texts.npz contains 'logits', which is no array" in capsys.readouterr().err
 
 
 def test_a_config_names_the_recipe_of_a_model(folder, capsys):
