@@ -53,9 +53,8 @@ def evaluate_claims(
             variance = scaled(borrowed.variances[result.quantity], runs_of(result))
             result = dataclasses.replace(result, borrowed=borrowed.study)
         if variance and result.population == EXAMPLES:
-            variance = variance._replace(
-                v_both=0.0
-            )  # resamples of examples do not vary what trainings change in a class
+            # Resamples of examples do not vary what trainings change in a class.
+            variance = variance._replace(v_both=0.0)
         results.append(with_difference(result, contrasts, variance) if contrasts else result)
     results = correct_for_number(results)
     return {key: dataclasses.replace(r, change=changes.get(key, Change())) for key, r in zip(claims, results)}

@@ -161,11 +161,8 @@ class RunGroup:
         much repeated trainings differ does not matter for this.
         """
         for results in itertools.chain(*self._complete(set_name)):
-            if (
-                isinstance(results, ClassResults)
-                and len(results.correct) > 1
-                and p_value_of_chance(results) > 1 - LEVEL
-            ):
+            has_classes = isinstance(results, ClassResults) and len(results.correct) > 1
+            if has_classes and p_value_of_chance(results) > 1 - LEVEL:
                 accuracy = MEASURES["top1"].value(results)
                 chance = 100 * chance_agreement(results)
                 examples = int(results.examples.sum())
