@@ -56,7 +56,7 @@ def test_runs_at_the_same_time_are_killed_and_have_the_numbers_of_one_core(tmp_p
     one_core = start([*program, str(tmp_path / "one"), str(glyphs_dir), cores[0]])
     (errors,) = finish(start(arguments))
     assert "resuming from step " in errors, errors
-    assert re.search(r"run 3 of 3, run_2: step \d+/24, compiling\n", errors)  # it may have begun before the kill
+    assert "run_2" in errors  # which may have begun, or ended, before the kill
     assert "|" not in errors  # in a file, there are no bars
     finish(one_core)
     assert len(losses(folder / LATER)) == 24
