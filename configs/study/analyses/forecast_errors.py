@@ -12,7 +12,8 @@ another seed, which was trained after them. results/forecast_mean_errors.md has 
 has their own family if there is one: adjusted logits for losses over all classes and sampled vocabularies, counted classes for losses over the
 batch's classes, and CLIP for CLIP. Recipes that did not learn are left out there: their top-1 is less than half of the forecast one.
 results/forecast_baselines.md has the same errors of forecasts without logits: that nothing changes with the prior, and that each
-measure changes in proportion to its slope, by a constant that a trained SL shows; and how much two studies of a recipe differ.
+measure, or the log-odds of an accuracy, changes in proportion to its slope, by a constant that a trained SL shows; and how much the
+two pairs of a recipe's runs differ, and two studies of a recipe. The table for programs has the epochs of a recipe and of its source.
 CLIP on captions, which nobody forecast before, has rows of its own: its loss has the log-prior 0, too.
 """
 
@@ -22,6 +23,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -34,13 +36,14 @@ from cliptail_jax.host.errors import command_line
 from cliptail_jax.host.files import write_text
 from cliptail_jax.host.text import tsv
 from cliptail_jax.metrics.measures import MEASURES
+from cliptail_jax.metrics.odds import log_odds
 from cliptail_jax.report.forecasts import HEADER, SOURCE, read_forecasts
 from cliptail_jax.report.layout import Column, Table, markdown, table_of, text_table
 from cliptail_jax.report.style import add_grid, legend_below, save, style
 from cliptail_jax.results.archive import opened_archive, unpack
 from cliptail_jax.results.directory import Contents, read_directory
 from cliptail_jax.results.group import groups_of
-from cliptail_jax.results.study import by_replicate
+from cliptail_jax.results.study import Runs, by_replicate
 from configs.study import natural
 from configs.study.analyses.data_names import ICONS, data_of
 from configs.study.forecast import judged_kinds
@@ -76,7 +79,11 @@ ROUND = {"odds_acc": ".2f", "top1": ".1f", "head": ".1f", "tail": ".1f"}
 class Point(NamedTuple):
     """A kind of runs: its forecast, what training gave, and the errors of the change from its base, by measure.
 
-    `origin` are the values of the source, and `origin_prior` is the slope of its log-prior.
+    Attributes:
+        origin: the values of the source.
+        origin_prior: the slope of its log-prior.
+        repetition: the difference between its two pairs of runs, or two seeds; empty if it has a single run.
+        epochs: the numbers of epochs of it and of the source, as texts; empty if all recipes train as many steps.
     """
 
     study: str
@@ -91,6 +98,8 @@ class Point(NamedTuple):
     errors: Mapping[str, float]
     origin: Mapping[str, float]
     origin_prior: float
+    repetition: Mapping[str, float] = MappingProxyType({})
+    epochs: tuple[str, str] = ("", "")
 
 
 @command_line
@@ -145,8 +154,10 @@ def judged_kinds_of(study: str) -> list[Judged]:
 
 def points_of(study: str, contents: Contents) -> list[Point]:
     """The kinds of a study with the contents of its directory."""
-    groups = groups_of(by_replicate(contents.study, contents.runs))
-    values = {run: {key: group.value(key) for key in KEYS} for run, group in groups.items() if group.evaluations}
+    replicates = by_replicate(contents.study, contents.runs)
+    values = values_of_runs(replicates)
+    first_values, second_values = (values_of_runs([replicate]) for replicate in replicates)
+    epochs = {run.name: "" if run.config["total_steps"] else str(run.config["total_epochs"]) for run in contents.runs}
     points = []
     for run, name, recipe, base, table in judged_kinds_of(study):
         if run not in values or base not in values:
@@ -156,8 +167,16 @@ def points_of(study: str, contents: Contents) -> list[Point]:
         errors = {k: values[run][k] - values[base][k] - (forecast[k] - source[k]) for k in KEYS}
         fields = run, name, recipe, family_of(run, base), base, forecast["prior_per_decade"]
         data = CAPTIONS if study == "natural" and run in NATURAL_CAPTIONS else data_of(study)
-        points.append(Point(data, *fields, forecast, values[run], errors, source, source["prior_per_decade"]))
+        numbers = forecast, values[run], errors, source, source["prior_per_decade"]
+        repetition = {key: second_values[run][key] - first_values[run][key] for key in KEYS}
+        points.append(Point(data, *fields, *numbers, repetition, (epochs[run], epochs[base])))
     return points
+
+
+def values_of_runs(replicates: Sequence[Sequence[Runs]]) -> dict[str, dict[str, float]]:
+    """The measures of each kind of runs, over these pairs or seeds."""
+    groups = groups_of(replicates)
+    return {run: {key: group.value(key) for key in KEYS} for run, group in groups.items() if group.evaluations}
 
 
 def pytorch_points() -> list[Point]:
@@ -227,11 +246,13 @@ def table_of_points(points: Sequence[Point]) -> Table:
 
 def numbers_of_points(points: Sequence[Point]) -> tuple[list[str], list[list[str]]]:
     """The header and the rows of the table for programs, with a number in each cell."""
-    header = ["data", "recipe", "from", "prior", *(f"{key}_{kind}" for key in KEYS for kind in ("forecast", "trained"))]
+    measures = (f"{key}_{kind}" for key in KEYS for kind in ("forecast", "trained"))
+    header = ["data", "recipe", "from", "epochs", "epochs of the source", "prior", *measures]
     rows = []
     for point in points:
         numbers = [number for key in KEYS for number in (point.forecast[key], point.outcome[key])]
-        rows.append([point.study, point.name, point.source, *(f"{number:.4f}" for number in (point.prior, *numbers))])
+        texts = point.study, point.name, point.source, *point.epochs
+        rows.append([*texts, *(f"{number:.4f}" for number in (point.prior, *numbers))])
     return header, rows
 
 
@@ -264,26 +285,42 @@ def mean_errors(points: Sequence[Point]) -> Table:
 
 
 def baseline_errors(points: Sequence[Point]) -> Table:
-    """The mean absolute errors of forecasts and of simpler ones, of the recipes that learned, without SL, of which these know the bias."""
+    """The mean absolute errors of forecasts and of simpler ones, of the recipes that learned, without SL, which gives these their constant."""
     rows = []
     for study in dict.fromkeys(point.study for point in points if point.study != CAPTIONS):
         all_learned = [point for point in points if point.study == study and has_learned(point)]
         (sl,) = (point for point in all_learned if point.recipe == "sl")
-        slopes = {key: (sl.outcome[key] - sl.origin[key]) / (sl.prior - sl.origin_prior) for key in KEYS}
         group = [point for point in all_learned if point.recipe != "sl"]
         errors_of = {
-            "the logits, by the law": lambda point, key: point.forecast[key],
-            "the slope of the prior alone": lambda point, key: (
-                point.origin[key] + slopes[key] * (point.prior - point.origin_prior)
+            "the logits, by the law": lambda p, key: p.forecast[key] - p.outcome[key],
+            "the slope of the prior alone": lambda p, key, sl=sl: proportional(p, sl, key) - p.outcome[key],
+            "the same, accuracies as log-odds": lambda p, key, sl=sl: (
+                proportional(p, sl, key, key != "odds_acc") - p.outcome[key]
             ),
-            "no change": lambda point, key: point.origin[key],
+            "no change": lambda p, key: p.origin[key] - p.outcome[key],
         }
-        for name, forecast in errors_of.items():
-            means = [np.mean([abs(point.outcome[key] - forecast(point, key)) for point in group]) for key in KEYS]
-            rows.append([study, str(len(group)), name, *(f"{mean:{ROUND[k]}}" for k, mean in zip(KEYS, means))])
+        if sl.repetition:
+            errors_of["the other pair of runs"] = lambda p, key: p.repetition[key]
+        for name, error in errors_of.items():
+            means = {key: np.mean([abs(error(point, key)) for point in group]) for key in KEYS}
+            rows.append([study, str(len(group)), name, *(f"{mean:{ROUND[key]}}" for key, mean in means.items())])
         if study == data_of(REPEATED[0]):
             rows.append(repetition_row(study))
     return text_table(["data", "recipes", "forecast from", *(MEASURES[key].title for key in KEYS)], rows)
+
+
+def proportional(point: Point, sl: Point, key: str, by_log_odds: bool = False) -> float:
+    """A measure that changes from the source in proportion to the slope of the log-prior, as it does for the trained SL.
+
+    With `by_log_odds`, it is an accuracy in percent, whose log-odds change so.
+    """
+
+    def scaled(value: float) -> float:
+        return log_odds(value / 100) if by_log_odds else value
+
+    slope = (scaled(sl.outcome[key]) - scaled(sl.origin[key])) / (sl.prior - sl.origin_prior)
+    value = scaled(point.origin[key]) + slope * (point.prior - point.origin_prior)
+    return 100 / (1 + math.exp(-value)) if by_log_odds else value
 
 
 def repetition_row(study: str) -> list[str]:
@@ -291,14 +328,13 @@ def repetition_row(study: str) -> list[str]:
     values_by_study = []
     for name in REPEATED:
         with opened_archive(known_archives()[name]) as contents:
-            groups = groups_of(by_replicate(contents.study, contents.runs))
-            values_by_study.append({run: {key: group.value(key) for key in KEYS} for run, group in groups.items()})
-    shared_runs = [run for run in values_by_study[0] if run in values_by_study[1]]
-    means = [
-        np.mean([abs(values_by_study[0][run][key] - values_by_study[1][run][key]) for run in shared_runs])
-        for key in KEYS
-    ]
-    numbers = (f"{mean:{ROUND[key]}}" for key, mean in zip(KEYS, means))
+            values_by_study.append(values_of_runs(by_replicate(contents.study, contents.runs)))
+    first_values, second_values = values_by_study
+    shared_runs = [run for run in first_values if run in second_values]
+    means = {
+        key: np.mean([abs(first_values[run][key] - second_values[run][key]) for run in shared_runs]) for key in KEYS
+    }
+    numbers = (f"{mean:{ROUND[key]}}" for key, mean in means.items())
     return [study, str(len(shared_runs)), "another study of the same recipes", *numbers]
 
 
