@@ -30,8 +30,8 @@ def provenance() -> dict[str, Any]:
 def objective_digest(objective: str) -> str:
     """The digest of the files of a user's objective, 'FILE.py:CLASS' or 'MODULE:CLASS'; '' for the package's objectives.
 
-    They are its file, and those of the same folder, the current folder or the same package that it imports, directly or not.
-    The objective has been imported.
+    They are its file, and those of the same folder, the current folder or the same package that import statements in it name,
+    directly or not, also statements in functions. A module whose name is computed is not among them.
     """
     origin = objective.rpartition(":")[0]
     path = origin if origin.endswith(".py") else origin and importlib.util.find_spec(origin).origin
@@ -48,6 +48,7 @@ def imported_files(file: Path, package: str) -> list[Path]:
     Modules of other packages, such as JAX, are not the user's. Relative imports are those of a file in `package`.
     """
     folders = (file.parent, Path.cwd())
+    library = Path(os.__file__).parent  # Python's own, which is below the current folder if that is /
     top = package.partition(".")[0]
     files, queue = [], [(file, package)]
     while queue:
@@ -56,19 +57,23 @@ def imported_files(file: Path, package: str) -> list[Path]:
             continue
         files.append(path)
         for name in imported_names(path.read_text(encoding="utf-8"), parent):
-            module = sys.modules.get(name)
-            origin = module and getattr(module, "__file__", None)
-            if not origin or not origin.endswith(".py"):
+            module, first = file_of(name), name.partition(".")[0]
+            if module is None or first == __name__.partition(".")[0]:
                 continue
-            is_near = not top and "site-packages" not in origin and any(f in Path(origin).parents for f in folders)
-            if (
-                is_near
-                and name.partition(".")[0] != __name__.partition(".")[0]
-                or top
-                and name.partition(".")[0] == top
-            ):
-                queue.append((Path(origin), module.__package__ or ""))
+            is_near = any(folder in module.parents for folder in folders)
+            is_installed = "site-packages" in module.parts or library in module.parents
+            if first == top or is_near and not is_installed:
+                queue.append((module, name if module.name == "__init__.py" else name.rpartition(".")[0]))
     return files
+
+
+def file_of(name: str) -> Path | None:
+    """The Python file of a module, whether or not it has been imported yet; None if it has none. No code is run."""
+    if origin := getattr(sys.modules.get(name), "__file__", None):
+        return Path(origin) if origin.endswith(".py") else None
+    stem = name.replace(".", "/")
+    candidates = (Path(folder, f"{stem}{end}").absolute() for folder in sys.path for end in ("/__init__.py", ".py"))
+    return next((path for path in candidates if path.is_file()), None)
 
 
 def imported_names(code: str, package: str) -> list[str]:
