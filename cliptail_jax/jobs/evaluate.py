@@ -21,6 +21,7 @@ from cliptail_jax.host.interrupts import ignore_closed_terminal
 from cliptail_jax.host.text import shortened_list
 from cliptail_jax.input.pipeline import num_steps_per_epoch
 from cliptail_jax.objectives import FIELDS, objective_class, own_config, typed_config
+from cliptail_jax.objectives.own import exits_are_errors
 from cliptail_jax.parallel import distributed
 from cliptail_jax.parallel.sharding import check_batch, make_mesh
 from cliptail_jax.pretrained.model import open_run
@@ -72,6 +73,7 @@ def evaluate_run(config: ConfigDict, workdir: Path) -> None:
                 print(f"\n{name}\n{decile_table(arrays)}")
 
 
+@exits_are_errors()
 def evaluate(config: ConfigDict, workdir: Path) -> dict[str, dict[str, Any]]:
     """Evaluate the run in `workdir` under `config.eval`. Returns the summaries by set; writes them and the arrays.
 

@@ -30,6 +30,7 @@ from cliptail_jax.input.epochs import LastEpochs
 from cliptail_jax.input.pipeline import Batch, UnreadableImages, training_batches
 from cliptail_jax.models.self_attention import attention_in
 from cliptail_jax.objectives import FIELDS, is_own, make_objective, stated_loss, typed_config
+from cliptail_jax.objectives.own import exits_are_errors
 from cliptail_jax.parallel import distributed
 from cliptail_jax.parallel.distributed import broadcast_from_first, exit_if_peer_lost
 from cliptail_jax.parallel.sharding import check_accumulation, check_batch, local_rows, make_mesh, to_devices
@@ -63,6 +64,7 @@ def train_command(config: ConfigDict, workdir: Path, overwrite: bool = False) ->
         log_line(line)
 
 
+@exits_are_errors()
 def train(config: ConfigDict, workdir: Path, overwrite: bool = False, label: str = "") -> None:
     """Train the run of `config` in `workdir` to its end, from its newest valid checkpoint if it has one.
 

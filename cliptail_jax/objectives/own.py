@@ -1,9 +1,12 @@
 """Objectives of users, in files or packages of their own."""
 
+import contextlib
 import functools
 import importlib
 import importlib.util
 import sys
+import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -12,6 +15,7 @@ from cliptail_jax.host.errors import UserError
 from cliptail_jax.training.objective import Objective
 
 PACKAGE_NAME = __name__.partition(".")[0]
+PACKAGE = Path(__file__).parents[1]
 
 
 @functools.cache
@@ -51,6 +55,20 @@ def has_unknown_prior(objective: type[Objective]) -> bool:
         if "loss" in vars(kind):
             return True
     return False
+
+
+@contextlib.contextmanager
+def exits_are_errors() -> Iterator[None]:
+    """Raise UserError, which names the file, if code that is not the package's calls sys.exit in this context."""
+    try:
+        yield
+    except SystemExit as cause:
+        frame = traceback.extract_tb(cause.__traceback__)[-1]
+        if Path(frame.filename).is_relative_to(PACKAGE):  # after SIGTERM
+            raise
+        raise UserError(
+            f"{frame.filename}, line {frame.lineno}, ends the program: leave out its call of sys.exit"
+        ) from None
 
 
 def is_defined_there(value: object, module: ModuleType) -> bool:

@@ -1,6 +1,7 @@
 """An objective that is added as "How to add" in tests/README.md says, with a section of its own."""
 
 import contextlib
+import importlib
 import json
 import os
 import pickle
@@ -125,6 +126,15 @@ def test_a_file_without_the_objective_is_refused_in_a_line(tmp_path, monkeypatch
         objective_class("my_losses.py:Own")
 
 
+def test_a_loss_that_ends_the_program_is_named(glyphs_dir, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    own_objective.cache_clear()
+    code = "import sys\nfrom cliptail_jax.objectives.supervised import Supervised\nclass Own(Supervised):\n"
+    Path("my_losses.py").write_text(f"{code}    def loss(self, *_):\n        sys.exit(0)\n", encoding="utf-8")
+    with pytest.raises(UserError, match="my_losses.py, line 5, ends the program: leave out its call of sys.exit"):
+        train(run_config(sup, glyphs_dir, objective="my_losses.py:Own"), tmp_path / "run")
+
+
 PRIORS = """
 from cliptail_jax.objectives.supervised import Supervised
 
@@ -171,18 +181,26 @@ def test_the_digest_of_an_objective_covers_what_its_file_imports_from_the_users_
     Path("parts_of_it/__init__.py").write_text("from . import terms\n", encoding="utf-8")
     Path("parts_of_it/terms.py").write_text("from shared_part import weight\n", encoding="utf-8")
     Path("unrelated.py").write_text("", encoding="utf-8")
-    Path("my_losses.py").write_text(f"import parts_of_it.terms\n{PRIORS}", encoding="utf-8")
+    Path("imported_later.py").write_text("", encoding="utf-8")
+    text = f"import parts_of_it.terms\ndef late():\n    import imported_later\n{PRIORS}"
+    Path("my_losses.py").write_text(text, encoding="utf-8")
     objective_class("my_losses.py:Poly")
     digest = objective_digest("my_losses.py:Poly")
+    importlib.import_module("imported_later")
+    assert objective_digest("my_losses.py:Poly") == digest
     Path("unrelated.py").write_text("x = 1", encoding="utf-8")
     assert objective_digest("my_losses.py:Poly") == digest
-    for path in ("shared_part.py", "parts_of_it/__init__.py", "parts_of_it/terms.py", "my_losses.py"):
+    files = ("shared_part.py", "imported_later.py", "parts_of_it/__init__.py", "parts_of_it/terms.py", "my_losses.py")
+    for path in files:
         text = Path(path).read_text(encoding="utf-8")
         Path(path).write_text(text + "# another version\n", encoding="utf-8")
         assert objective_digest("my_losses.py:Poly") != digest, path
         Path(path).write_text(text, encoding="utf-8")
     assert objective_digest("my_losses.py:Poly") == digest
     assert objective_digest("supervised") == ""
+    digest = objective_digest("parts_of_it.terms:Poly")  # of a package, whose modules import one beside it
+    Path("shared_part.py").write_text("weight = 2.0\n", encoding="utf-8")
+    assert objective_digest("parts_of_it.terms:Poly") != digest
 
 
 def test_no_program_runs_code_that_only_a_run_names(glyphs_dir, tmp_path, monkeypatch, capsys):
