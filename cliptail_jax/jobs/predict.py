@@ -316,7 +316,7 @@ def folder_of_parts(output: Path) -> Iterator[Path]:
         ) from None
     except UserError:
         # The folder contains no results, and no files of another program.
-        if {path.name for path in folder.iterdir()} <= {SETTINGS, LOCK}:
+        if folder.exists() and {path.name for path in folder.iterdir()} <= {SETTINGS, LOCK}:
             folder.rmtree()
         raise
     folder.rmtree()

@@ -1,8 +1,7 @@
 """The results of `measure`: run directories, which other programs read, measures.json, figures and the page."""
 
-import contextlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,28 +28,9 @@ from cliptail_jax.results.run import PREDICTIONS, find_runs
 from cliptail_jax.runs.evaluations import ARRAYS, ClassArrays, add_summary, evaluation_directory, write_class_arrays
 from cliptail_jax.runs.files import CONFIG, COUNTS, FREQUENCY, METRICS, SUMMARY
 from cliptail_jax.runs.lock import FILE as LOCK
-from cliptail_jax.runs.lock import sole_process
 from cliptail_jax.runs.provenance import command, software
 
 MEASURES_FILE, FIGURES = "measures.json", "figures"
-
-
-@contextlib.contextmanager
-def results_folder(folder: Path) -> Iterator[None]:
-    """Lock the folder of results in this context. After an error, new folders without results are removed again.
-
-    Raises InUseError if another program writes to the folder.
-    """
-    new_folders = [] if is_remote(folder) else [path for path in (folder, *folder.parents) if not path.exists()]
-    with sole_process(folder, "--output"):
-        try:
-            yield
-        except BaseException:
-            if new_folders and [path.name for path in folder.iterdir()] == [LOCK]:
-                (folder / LOCK).unlink()
-                for path in new_folders:
-                    path.rmdir()
-            raise
 
 
 def write_results(

@@ -1,6 +1,7 @@
 """Forecasts recipes for the command line: reads logits or runs, prints tables, and writes the file and its picture."""
 
 import argparse
+import contextlib
 import functools
 import shutil
 import sys
@@ -31,6 +32,7 @@ from cliptail_jax.report.layout import Table, plain
 from cliptail_jax.report.table_files import check_table, write_table
 from cliptail_jax.results.group import twice_chance
 from cliptail_jax.results.run import Run
+from cliptail_jax.runs.lock import sole_process_of_file
 
 # Of networks in PyTorch on texts, spectra, digits and tables, from SL: 0.17, 0.8 and 1.8 on average, and at most 0.44, 2.1 and 4.6.
 EXPECTED_ERRORS = (
@@ -47,6 +49,12 @@ def forecast_command(options: argparse.Namespace) -> None:
     if options.output:
         inputs = [path for path in (options.logits, options.frequency) if path]
         check_table(options.output, tables.HEADER, "forecasts.tsv", inputs, options.overwrite)
+    with sole_process_of_file(options.output) if options.output else contextlib.nullcontext():
+        forecast(options)
+
+
+def forecast(options: argparse.Namespace) -> None:
+    """Print, and write to --output, forecasts or, without a model, log-priors."""
     recipes = {name: prior for text in options.recipes or DEFAULT_RECIPES for name, prior in read_recipes(text).items()}
     if options.workdir or options.logits:
         show_forecasts(options, recipes)

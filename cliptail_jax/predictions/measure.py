@@ -17,7 +17,7 @@ from cliptail_jax.metrics.effective_prior import is_same_prior
 from cliptail_jax.predictions.classes import FREQUENCY_HELP, ClassTable, with_classes_of
 from cliptail_jax.predictions.counts import is_adjusted
 from cliptail_jax.predictions.differences import Difference, difference, same_examples
-from cliptail_jax.predictions.files import check_results, results_folder, write_results
+from cliptail_jax.predictions.files import check_results, write_results
 from cliptail_jax.predictions.forecasts import forecasts_from, prior_of, source_of
 from cliptail_jax.predictions.measured import (
     Measured,
@@ -44,6 +44,7 @@ from cliptail_jax.report.predictions import (
     measures_text,
 )
 from cliptail_jax.runs.console import last_lines
+from cliptail_jax.runs.lock import sole_process
 
 OUTPUTS = ("measures.json", "report.html", "figures", "lock")  # of `measure`, beside the directories of models
 FORECAST_RECIPES = ("sl", "counts")
@@ -78,7 +79,7 @@ def run(files: dict[str, list[str]], options: argparse.Namespace) -> None:
     if options.output:
         workdirs = [options.output / seed / name for name in files for seed in seed_names(len(files[name]))]
         check_results(options.output, workdirs, ("measures",), inputs, options.overwrite)
-        folder = results_folder(options.output)
+        folder = sole_process(options.output, "--output")
     with folder:
         measure_files(files, options)
 

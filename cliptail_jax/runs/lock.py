@@ -15,6 +15,7 @@ from cliptail_jax.host.files import is_remote, write_text
 from cliptail_jax.runs.console import log_line
 
 FILE, PROCESS = "lock", "process "  # the file's name, and the beginning of its content
+NOT_EMPTY = (OSError, ValueError)  # what rmdir raises for such a folder, for paths of pathlib and of etils
 BEAT = 10.0  # seconds between two signs of life of the holder of a bucket's lock
 
 
@@ -50,15 +51,37 @@ def sole_writer(workdir: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def sole_process(folder: Path, flag: str = "--workdir") -> Iterator[None]:
-    """Lock the folder that a flag names, for a program of one process. Raises InUseError as `sole_writer` does."""
+    """Lock the folder that a flag names, for a program of one process. After an error, new folders without results are removed.
+
+    Raises InUseError as `sole_writer` does.
+    """
     with (_bucket_lock if is_remote(folder) else _file_lock)(folder / FILE, flag):
         yield
 
 
 @contextlib.contextmanager
+def sole_process_of_file(output: Path) -> Iterator[None]:
+    """Lock the file that --output names, by a folder beside it that is removed at the end.
+
+    Raises UserError with the owner's process if another program has the lock.
+    """
+    folder = output.with_name(f"{output.name}.unfinished")
+    try:
+        with sole_process(folder, "--output"):
+            yield
+            (folder / FILE).unlink(missing_ok=True)
+            with contextlib.suppress(*NOT_EMPTY):  # it has files of another program
+                folder.rmdir()
+    except InUseError as error:
+        raise UserError(f"{error.holder} writes to {output}: wait until it ends, or choose another --output") from None
+
+
+@contextlib.contextmanager
 def _file_lock(path: Path, flag: str = "--workdir") -> Iterator[None]:
+    new_folders = [folder for folder in path.parents if not folder.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a+", encoding="utf-8") as file:  # it is not removed, since another program may be about to lock it
+    # The file stays, since another program may be about to lock it, but for a new folder without results.
+    with open(path, "a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -75,7 +98,15 @@ def _file_lock(path: Path, flag: str = "--workdir") -> Iterator[None]:
         file.truncate(0)
         file.write(_holder())
         file.flush()
-        yield
+        try:
+            yield
+        except BaseException:
+            if new_folders and [child.name for child in path.parent.iterdir()] == [path.name]:
+                path.unlink()
+                with contextlib.suppress(*NOT_EMPTY):  # another program may have written to one of them meanwhile
+                    for folder in new_folders:
+                        folder.rmdir()
+            raise
 
 
 @contextlib.contextmanager

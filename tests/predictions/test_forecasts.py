@@ -11,6 +11,7 @@ from cliptail_jax import effective_log_prior, forecast
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.report.forecasts import HEADER, SHOWN, file_text, read_forecasts
+from cliptail_jax.runs.lock import sole_process_of_file
 from tests.commands import forecast as forecast_command
 from tests.predictions.examples import FREQUENCY, NAMES
 
@@ -100,6 +101,17 @@ def test_the_command_prints_the_forecasts_and_writes_them_with_a_picture(folder,
     Path("out/f.tsv").write_text("mine", encoding="utf-8")
     assert forecast_command([*command, "--output=out/f.tsv"]) == 2
     assert Path("out/f.tsv").read_text(encoding="utf-8") == "mine"
+
+
+def test_one_program_at_a_time_writes_a_file_of_forecasts(folder, capsys):
+    command = ["sl", "--frequency=counts.tsv", "--output=out/f.tsv"]
+    with sole_process_of_file(Path("out/f.tsv")):
+        assert forecast_command(command) == 2
+    assert "writes to out/f.tsv: wait until it ends" in capsys.readouterr().err and not any(Path("out").iterdir())
+    Path("out/f.tsv.unfinished").mkdir()
+    Path("out/f.tsv.unfinished/notes.txt").touch()
+    assert forecast_command(command) == 0
+    assert [path.name for path in Path("out/f.tsv.unfinished").iterdir()] == ["notes.txt"]
 
 
 ROW = "\t".join(["sl", *["1.0"] * (len(HEADER) - 1)])
@@ -200,7 +212,7 @@ WRONG_COMMANDS = {
     "margins": (["sup:data=glyphs_lt,margin=0.3", "--frequency=counts.tsv"], "no effective log-prior is known"),
     "two sources": (["--workdir=.", "--frequency=counts.tsv"], "leave out --logits and --frequency"),
     "no run": (["--workdir=."], "contains no run"),
-    "an unknown recipe": (["conts", "--frequency=counts.tsv"], "'conts' is no recipe (did you mean counts?)"),
+    "an unknown recipe": (["conts", "--frequency=counts.tsv", "--output=new/f.tsv"], "'conts' is no recipe (did you mean counts?)"),
     "a picture": (["--frequency=counts.tsv", "--output=f.png"], "is the name of a folder or a picture: give a file such as"),
     "an input": (["--frequency=counts.tsv", "--output=counts.tsv", "--overwrite"], "counts.tsv is an output and an input"),
 }  # fmt: skip

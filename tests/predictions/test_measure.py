@@ -20,13 +20,14 @@ from cliptail_jax.claims.verdicts import ClaimResult
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.measures import prediction_measures
 from cliptail_jax.predictions.classes import ClassTable
-from cliptail_jax.predictions.files import remove_earlier, results_folder
+from cliptail_jax.predictions.files import remove_earlier
 from cliptail_jax.predictions.measured import measured_seeds
 from cliptail_jax.predictions.reading import PredictionFile
 from cliptail_jax.report.predictions import outcomes
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.group import RunGroup
 from cliptail_jax.runs import evaluations
+from cliptail_jax.runs.lock import sole_process
 from tests.commands import measure as main
 from tests.predictions.examples import FREQUENCY, LABELS, LOGITS, NAMES, PREDICTIONS, classifier, names_of, rows
 
@@ -231,7 +232,7 @@ def test_of_earlier_results_only_their_files_are_removed(folder):
 
 
 def test_one_program_at_a_time_writes_to_a_folder(folder, capsys):
-    with results_folder(Path("out")):
+    with sole_process(Path("out"), "--output"):
         assert main(["a.csv", "--frequency=counts.tsv", "--output=out"]) == 2
     assert "out is in use by process" in capsys.readouterr().err and {p.name for p in Path("out").iterdir()} == {"lock"}
 

@@ -113,6 +113,11 @@ def test_a_wrong_eval_field_is_one_line_before_any_model_is_loaded(
     assert "\n" not in str(raised.value) and not capsys.readouterr().err  # nor is the reason said before
 
 
+def test_a_refused_evaluation_of_published_models_leaves_no_folder(tmp_path, capfd):
+    assert evaluate(["zero_shot:model=nowhere,sets=cifra10", f"--workdir={tmp_path / 'new/run'}"]) == 2
+    assert "unknown evaluation set" in capfd.readouterr().err and not any(tmp_path.iterdir())
+
+
 def test_a_list_of_published_models_stands_in_one_config():
     config = zero_shot_all.get_config("sets=imagenet+imagenet_v2")
     assert len(config.eval.models) == 49 and config.eval.class_frequency == "published"
