@@ -22,6 +22,7 @@ SAMPLING_EXPONENTS = {
 }  # a class's probability is its frequency to this power
 DRAWS, SEED = 4096, 0  # simulated vocabularies
 NUMBERS_AT_ONCE = 2**22  # of simulated vocabularies, so that they need little memory
+NUMBERS = 2**25  # of all simulated vocabularies: with more classes than 8,192, fewer are precise enough
 
 
 class UnknownPriorError(UserError):
@@ -56,9 +57,10 @@ def vocabulary_log_prior(
     The vocabulary has the classes of a batch of B images and further ones, up to `size` in total, which are drawn without
     replacement with probabilities proportional to frequency to the power of `SAMPLING_EXPONENTS[sampling]`. q_c is the
     probability that class c is in the vocabulary of an image of another class. It is the mean over `DRAWS` simulated
-    batches of the probability given the other classes' draws, with a fixed seed. A class of weight w joins at a time that is
-    exponential with the rate w, and the earliest are drawn (Efraimidis & Spirakis, 2006, "Weighted random sampling with a
-    reservoir"), so that it is among the first k if it joins before the k-th of the others: 1 − exp(−w t).
+    batches (fewer with more than 8,192 classes) of the probability given the other classes' draws, with a fixed seed. A
+    class of weight w joins at a time that is exponential with the rate w, and the earliest are drawn (Efraimidis & Spirakis,
+    2006, "Weighted random sampling with a reservoir"), so that it is among the first k if it joins before the k-th of the
+    others: 1 − exp(−w t).
 
     All frequencies are positive.
     """
@@ -70,7 +72,7 @@ def vocabulary_log_prior(
     rng, shares = np.random.default_rng(SEED), frequency / frequency.sum()
     weights = shares ** SAMPLING_EXPONENTS[sampling]
     presences, absences = np.zeros(classes), np.zeros(classes)
-    for _ in range(math.ceil(DRAWS * classes / NUMBERS_AT_ONCE)):
+    for _ in range(math.ceil(min(DRAWS * classes, NUMBERS) / NUMBERS_AT_ONCE)):
         draws = min(DRAWS, NUMBERS_AT_ONCE // classes)
         is_absent = rng.multinomial(batch, shares, size=draws) == 0
         places = np.maximum(size - classes + is_absent.sum(axis=1), 0)  # of the classes that the batch lacks

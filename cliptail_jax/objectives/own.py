@@ -87,6 +87,9 @@ def module_of(origin: str) -> ModuleType:
     try:
         if path.suffix != ".py":
             return importlib.import_module(origin)
+        folder = str(path.parent.absolute())  # where Python finds what a program imports from beside it
+        if folder not in sys.path:
+            sys.path.append(folder)
         name = f"own_objective_{path.stem}"
         spec = importlib.util.spec_from_file_location(name, path)
         module = importlib.util.module_from_spec(spec)

@@ -8,6 +8,7 @@ import pickle
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass, make_dataclass
 from pathlib import Path
 from typing import Annotated
@@ -174,7 +175,7 @@ def test_the_prior_of_a_class_with_a_loss_that_is_not_the_packages_has_to_be_sta
 
 def test_the_digest_of_an_objective_covers_what_its_file_imports_from_the_users_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [folder for folder in sys.path if folder])
     own_objective.cache_clear()
     Path("shared_part.py").write_text("import numpy\nweight = 1.0\n", encoding="utf-8")
     Path("parts_of_it").mkdir()
