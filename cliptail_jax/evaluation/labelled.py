@@ -25,7 +25,7 @@ from cliptail_jax.evaluation.sets import OpenedSet
 from cliptail_jax.formats.frequency_tables import write_frequency
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.imbalance import log_prior
-from cliptail_jax.metrics.measures import summarize
+from cliptail_jax.metrics.measures import NAME_TOKENS, summarize
 from cliptail_jax.metrics.neural_collapse import neural_collapse
 from cliptail_jax.metrics.similarity import ClassSimilarities
 from cliptail_jax.runs.evaluations import ClassArrays, add_summary, evaluation_directory, write_class_arrays
@@ -59,6 +59,9 @@ class LabelledTask:
         remedy: how to provide a class frequency, in the imperative.
         subtracted_prior: what is subtracted from the logits, in the set's order, in place of τ log π; None for nothing.
 
+    Attributes:
+        name_tokens: the tokens per word of each class name, if a text tower reads it (`cliptail_jax.input.name_tokens`).
+
     Raises:
         UserError: logits are to be adjusted for an unknown class frequency, or the table `rank_by` does not fit the classes.
     """
@@ -80,6 +83,7 @@ class LabelledTask:
             )
         self.eval_set, self.settings, self.frequency = eval_set, settings, frequency
         self._writes_frequency, self._subtracted_prior = writes_frequency, subtracted_prior
+        self.name_tokens = None
         self._class_groups = head_mid_tail(options, eval_set.variant.class_names, frequency)
 
     def measure(
@@ -113,6 +117,8 @@ class LabelledTask:
         values = similarities.result()._asdict() if similarities else {}
         if options.neural_collapse:
             values = neural_collapse(arrays["features"], arrays["labels"], head.embeddings)._asdict() | values
+        if self.name_tokens is not None:
+            values = {**values, NAME_TOKENS: self.name_tokens}
         arrays = {**arrays, "head": head.embeddings} if options.save_features else {}
         return PassResult(counts, in_rows(slots, len(variant), options.batch_size), values, arrays)
 

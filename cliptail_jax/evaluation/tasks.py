@@ -18,8 +18,12 @@ from cliptail_jax.evaluation.heads import ModelParts, class_heads, embed_texts
 from cliptail_jax.evaluation.labelled import LabelledTask, PassResult
 from cliptail_jax.evaluation.retrieval import RetrievalTask
 from cliptail_jax.input.bag_of_words import BagOfWords
+from cliptail_jax.input.huggingface_tokenizer import HuggingFaceTokenizer
+from cliptail_jax.input.name_tokens import splitting_note, tokens_per_word
 from cliptail_jax.input.pipeline import ReadText
+from cliptail_jax.input.tokenizer import Tokenizer
 from cliptail_jax.metrics.retrieval import RetrievalResults
+from cliptail_jax.runs.console import log_line
 
 Task = LabelledTask | RetrievalTask
 Texts = Mapping[str, ClassHead | Float[np.ndarray, "caption dim"]]  # by set, what its images are compared with
@@ -37,12 +41,18 @@ def make_texts(
     """The function from a model's parts to what the images of each set are compared with.
 
     In retrieval, these are the features of captions, otherwise a class head: of prompts, of their words, or the model's own.
-    Arguments are as for `cliptail_jax.evaluation.heads.class_heads`.
+    Tasks with prompts get the tokens per word of their class names. Arguments are as for `cliptail_jax.evaluation.heads.class_heads`.
     """
-    sets = {task.eval_set.name: task.eval_set for task in tasks if isinstance(task, LabelledTask)}
+    labelled_tasks = [task for task in tasks if isinstance(task, LabelledTask)]
+    sets = {task.eval_set.name: task.eval_set for task in labelled_tasks}
     captions = {task.eval_set.name: task.eval_set.captions for task in tasks if isinstance(task, RetrievalTask)}
     heads = class_heads(sets, options, graphdef, mesh, read_text, class_names, other_head)
     _, features = embed_texts(captions, options.batch_size, graphdef, mesh, read_text, "embedding captions")
+    if isinstance(read_text, (Tokenizer, HuggingFaceTokenizer)):
+        for task in labelled_tasks:
+            task.name_tokens = tokens_per_word(read_text, task.eval_set.prompt_names)
+            for note in splitting_note(task.eval_set.name, task.name_tokens, task.frequency):
+                log_line(note)
     return lambda parts: heads(parts) | features(parts)
 
 

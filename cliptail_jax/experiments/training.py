@@ -112,7 +112,8 @@ def small_images(args: Arguments, is_long_tailed: bool) -> dict[str, Any]:
         data=dict(image_size=size, eval_resize=size, crop_scale=(1.0, 1.0), shift=4, cache=True),
         model=dict(
             image=dict(name="basic_resnet", layers=(1, 1, 1), width=16, output_dim=128),
-            text=dict(width=64, layers=1, heads=2, context_length=16, vocab_size=1024),
+            # Each word is a token, unless there are very many: else the tokenizer splits the words of rare class names.
+            text=dict(width=64, layers=1, heads=2, context_length=16, vocab_size=32768),
         ),
         eval=dict(templates="cname", every_epochs=max(5, epochs // 6)),
     )

@@ -35,6 +35,7 @@ UNSEEN = "no training or test image"
 PERCENT = (0.0, 100.0)
 MORE_BIASED, MORE_ACCURATE = "more biased", "more accurate"
 CLASSES, QUERIES, PROBES = "classes", "queries", "probes"
+NAME_TOKENS = "name_tokens"  # a value by class: the tokens per word of its name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -304,7 +305,7 @@ def _of_group(group: str, meaning: str) -> Measure:
     )  # fmt: skip
 
 
-def _mean_of(key: str, label: str, meaning: str, option: str) -> Measure:
+def _mean_of(key: str, label: str, meaning: str, option: str = "") -> Measure:
     """The mean over classes of a value by class."""
     return Measure(
         key=key, title=key, label=label, unit=key, format=".3g", meaning=meaning, option=option, needs=(key,),
@@ -439,6 +440,14 @@ def _table() -> tuple[Measure, ...]:
             ),
         ]  # fmt: skip
     other_measures += [_mean_of(key, label, meaning, "similarity") for key, (label, meaning) in SIMILARITIES.items()]
+    other_measures += [
+        _mean_of(NAME_TOKENS, "tokens per word\nof a class name", "tokens per word of a class name"),
+        _correlation(
+            f"corr_{NAME_TOKENS}", "correlation of frequency\nand tokens per word",
+            "Spearman's correlation of class frequency with the tokens per word of class names",
+            lambda results: (results.frequency, results.values[NAME_TOKENS]), ("frequency", NAME_TOKENS),
+        ),
+    ]  # fmt: skip
     probe = Measure(
         key="probe", title="linear probe %", label="accuracy of linear probes (%)", unit=POINTS, format=".1f",
         meaning="mean accuracy over classes of linear probes in percent", larger=MORE_ACCURATE, margin=1.0, population=PROBES,
