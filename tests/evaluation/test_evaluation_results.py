@@ -32,9 +32,11 @@ def test_run_files_hold_what_the_design_lists(name, request):
     (line,), arrays = evaluation_files(workdir)
     collapse = COLLAPSE if config.eval.neural_collapse else set()
     correlations = {f"corr_{c}{suffix}{i}" for c in collapse for suffix in ("", "_acc") for i in ("", "_interval")}
-    assert set(line) == NUMBERS | INTERVALS | collapse | correlations | {"set", "settings"}
-    assert ("templates" in line["settings"]) == (config.objective == "contrastive")
-    assert set(arrays) == ARRAYS | collapse
+    has_text_tower = config.objective == "contrastive"
+    tokens = {"name_tokens", "corr_name_tokens", "corr_name_tokens_interval"} if has_text_tower else set()
+    assert set(line) == NUMBERS | INTERVALS | collapse | correlations | tokens | {"set", "settings"}
+    assert ("templates" in line["settings"]) == has_text_tower
+    assert set(arrays) == ARRAYS | collapse | ({"name_tokens"} if has_text_tower else set())
     assert arrays["confusion"].dtype == np.int64 and arrays["confusion"].shape == (CLASSES, CLASSES)
     assert {arrays[key].shape for key in collapse | {"per_class_accuracy", "per_class_predictions"}} == {(CLASSES,)}
     assert line["step"] == {"sl_run": 4, "clip_run": 3}[name] and line["epoch"] == 1

@@ -104,7 +104,7 @@ def test_without_a_class_frequency_there_are_accuracies_alone(config, tmp_path):
     (line,), arrays = evaluation_files(tmp_path)
     assert {"top1", "top5", "examples", "settings", "model", "weights"} <= line.keys()
     assert not {"corr_acc", "corr_pred", "head", "mid", "tail", "image_image_similarity"} & line.keys()
-    expected = {"confusion", "per_class_accuracy", "per_class_predictions", "predicted", "class_names"}
+    expected = {"confusion", "per_class_accuracy", "per_class_predictions", "predicted", "class_names", "name_tokens"}
     assert set(arrays) == expected | CALIBRATION and len(arrays["class_names"]) == CLASSES
     assert "ece" in line and not [key for key in line if key.startswith("overconfidence")]
     assert not list(tmp_path.rglob("*.npy")) and not list(tmp_path.rglob("class_frequency.tsv"))
