@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--data_dir", required=True, help="the folder with the prepared icons")
     options = parser.parse_args(arguments)
     records = tables(options.data_dir)
-    plain, labelled = (np.bincount(records[name][1]) for name in ("plain", "words"))
+    plain_counts, all_counts = (np.bincount(records[name][1]) for name in ("plain", "words"))
     kinds: dict[str, list[Run]] = {}
     for run in read_directory(options.workdir).runs:
         if run.is_finished:
@@ -64,9 +64,9 @@ def main(arguments: Sequence[str]) -> None:
 
     rows = []
     for kind, runs in kinds.items():
-        terms = [np.log10(plain)]
+        terms = [np.log10(plain_counts)]
         if PLAIN not in kind:
-            terms.append(np.log10(labelled / plain))
+            terms.append(np.log10(all_counts / plain_counts))
         results = [run.evaluation.results for run in runs]
         correct, examples = (np.stack([getattr(r, key) for r in results]) for key in ("correct", "examples"))
         texts = slopes(np.column_stack(terms), correct, examples)
