@@ -40,6 +40,7 @@ from cliptail_jax.report.predictions import (
     measures_text,
     no_adjustment_text,
     no_scale_text,
+    overconfidence_text,
     recipe_text,
 )
 from cliptail_jax.results.evaluated import EvaluatedModel
@@ -222,8 +223,8 @@ class Measured:
         if not np.isnan(adjusted.recipe_tau):
             is_far = abs(adjusted.tau - adjusted.recipe_tau) > FAR and not adjusted.is_given
             return f"{text} {recipe_text(adjusted.recipe, adjusted.recipe_tau, is_far)}"
-        is_large = adjusted.tau > LARGE_TAU and not adjusted.is_given
-        return f"{text} This τ is large: are the logits those of the training's softmax?" if is_large else text
+        is_overconfident = adjusted.tau > LARGE_TAU and not adjusted.is_given and adjusted.confidence > self.top1
+        return f"{text} {overconfidence_text(adjusted.confidence, self.top1)}" if is_overconfident else text
 
     def table(self) -> str:
         """The measures with their intervals, as text."""

@@ -7,14 +7,14 @@ time as there are cores, each on one. With accelerators, each trains on one chip
 chips; those for which one chip is too small follow, on all of them. `--jobs=1` trains them one after the other, on all
 cores or chips.
 
-A study with a field `seeds` trains its runs with that many seeds, in seed_0/, seed_1/, ...; the seeds count up from
-`seed`, which every run refers to. With `counterbalanced`, they are mirrored pairs, in seed_0/, seed_0_mirrored/, ... A
-study with a field `transfer`, a config as of configs/transfer.py, also measures the transfer of its runs.
+A study with a field `seeds` trains its runs with that many seeds, which count up from its field `seed`. Each seed has a
+directory: with `seed` 4, seed_4/, seed_5/, ...; or seed_4/, seed_4_mirrored/, ... with `counterbalanced`, where they are
+mirrored pairs. A study with a field `transfer`, a config as of configs/transfer.py, also measures the transfer of its runs.
 
 Any number of processes, on any machines that see the work directory, can train parts of a study at the same time: each takes
-runs that no other one has. `--only=seed_0/clip` trains this run alone, and writes no report. Names and patterns of runs or
-their directories can be repeated or joined by commas. `--report` writes the report from the runs that are trained, and prints
-which are missing.
+runs that no other one has. `--only=seed_4/clip` trains this run alone, and writes no report. Names and patterns of runs or
+their directories, which `--launch=print` lists, can be repeated or joined by commas. `--report` writes the report from the
+runs that are trained, and prints which are missing.
 
 With `--until_decided`, claims are tested after each pair from the second one on, at levels that keep the probability of a
 false verdict in any of these tests at 5 %. The directory keeps the rule, and later calls follow it.
@@ -48,7 +48,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add_runner(parser)
     for flag, purpose in {
         "sbatch": "an option of sbatch, such as --sbatch=--time=1-0; may be repeated",
-        "only": "train these runs alone, and write no report: names or patterns, as seed_0/*; may be repeated",
+        "only": "train these runs alone, and write no report: names or patterns, as seed_4/*; may be repeated",
     }.items():
         parser.add_argument(f"--{flag}", action="append", default=[], help=purpose)
     for flag, purpose in {

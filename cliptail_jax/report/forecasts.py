@@ -28,6 +28,7 @@ SLOWER = 3.0  # points of top-1 less than forecast
 BATCHES = 2 ** np.arange(3, 17)  # of the curve of slopes
 NUMBERS = ("recipe", "prior_per_decade", "share_of_sl", *SHOWN)
 SOURCE = "source"  # a further column, if recipes are forecast from several models: the run that each is forecast from
+UNBOUNDED = ("f50", "f50_low", "f50_high")  # may be infinite: far outside of the data
 FIELDS_OF_PRIORS = 3  # of a recipe whose measures are not forecast
 HEADER = (*NUMBERS, *(f"{key}_{side}" for key in SHOWN for side in ("low", "high")))  # of the file
 
@@ -190,14 +191,23 @@ def read_forecasts(path: Path) -> dict[str, dict[str, Any]]:
     for number, fields in enumerate(lines, start=2):
         if len(fields) not in (len(header), FIELDS_OF_PRIORS):
             raise UserError(f"{path}, line {number}, has {len(fields)} of {len(header)} fields: {remedy}")
-        try:
-            numbers: dict[str, Any] = {}
-            for key, field in zip(header[1:], fields[1:]):
-                if key == SOURCE:
-                    numbers[key] = field
-                else:
-                    numbers[key] = float(field) if field else math.nan
-        except ValueError:
-            raise UserError(f"{path}, line {number}, has a field that is no number: {remedy}") from None
+        numbers: dict[str, Any] = {}
+        for key, field in zip(header[1:], fields[1:]):
+            try:
+                numbers[key] = field if key == SOURCE else number_in(field, key)
+            except ValueError:
+                raise UserError(
+                    f"{path}, line {number}, has {field[:20]!r} for {key}, which is no finite number: {remedy}"
+                ) from None
         forecasts[fields[0]] = numbers
     return forecasts
+
+
+def number_in(field: str, key: str) -> float:
+    """The number in a field of the file; nan if it is empty. Raises ValueError for what `file_text` does not write."""
+    if not field:
+        return math.nan
+    number = float(field)
+    if math.isnan(number) or math.isinf(number) and key not in UNBOUNDED:
+        raise ValueError(f"{key} is never {number}")
+    return number

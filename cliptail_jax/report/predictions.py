@@ -44,6 +44,14 @@ def no_scale_text(name: str, are_probabilities: bool, confidence: float, accurac
     )
 
 
+def overconfidence_text(confidence: float, accuracy: float) -> str:
+    """Why the best τ is large; `confidence` and `accuracy` are in percent. The best τ does not tell the two causes apart."""
+    return (
+        f"This τ is large because the logits are overconfident: the mean confidence is {confidence:.0f} %, and {accuracy:.0f} % are "
+        "right. Those of an overfitted model are, and so are logits multiplied by a number above 1."
+    )
+
+
 def recipe_text(recipe: str, tau: float, is_far: bool) -> str:
     """The τ that removes the log-prior of a recipe; `is_far` is whether the best τ is far from it."""
     end = ", far from the best one: is this the recipe, and are these the logits of its softmax?" if is_far else "."

@@ -159,7 +159,7 @@ def test_a_given_tau_is_not_chosen():
             1 / 20,
             r"the logits lack their scale: the mean confidence is 1\d %, and [67]\d % are right\. Multiply them by",
         ),
-        (10, r"adjust by τ = 2\. .* This τ is large: are the logits those of the training's softmax\?"),
+        (10, r"adjust by τ = 2\. .* This τ is large because .* the mean confidence is 9\d %, and [67]\d % are right\."),
     ],
 )
 def test_logits_of_another_scale_than_that_of_a_softmax_are_noticed(scale, advice):

@@ -120,8 +120,10 @@ DAMAGED = {
     "bytes": (bytes(range(256)), "is no text"),
     "a text in place of a number": (
         f"{ROW}\n{ROW}".replace("1.0", "much", 1).encode(),
-        "line 2, has a field that is no number",
+        "line 2, has 'much' for prior_per_decade, which is no finite number",
     ),
+    "an undefined number": (ROW.replace("1.0", "nan").encode(), "line 2, has 'nan' for prior_per_decade"),
+    "an infinite slope": (ROW.replace("1.0", "inf", 1).encode(), "line 2, has 'inf' for prior_per_decade"),
     "a row that ends early": (f"{ROW}\ncounts\t0\t0\t5\t6".encode(), f"line 3, has 5 of {len(HEADER)} fields"),
     "a folder": (None, "is no file"),
 }
