@@ -25,7 +25,13 @@ ONE_LAYER = ("--config.model.image.name=vit", "--config.model.image.heads=2", "-
 ONE_LAYER += ("--config.model.image.patch_size=8",)
 CONFIGS = {
     "supervised": (*RESNET, "--on=v5e-4"),
-    "contrastive": ("--config=configs/clip.py:data=cifar100_lt", "--on=v5e-4", *ONE_LAYER),
+    # Of few tokens, as a plan has the embeddings of all that the config allows.
+    "contrastive": (
+        "--config=configs/clip.py:data=cifar100_lt",
+        "--on=v5e-4",
+        "--config.model.text.vocab_size=1024",
+        *ONE_LAYER,
+    ),
     "dino": ("--config=configs/dino.py:data=cifar100_lt", "--on=v4-16", *ONE_LAYER),
 }
 BATCH, WIDTH = 128, 96  # no other axis of these models' arrays has as many as the batch
