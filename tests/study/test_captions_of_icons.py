@@ -37,9 +37,9 @@ def test_a_share_of_all_records_of_a_class_is_drawn_from_those_with_further_word
 
 def test_slopes_are_those_that_drew_the_numbers_of_right_images():
     rng = np.random.default_rng(0)
-    terms = rng.uniform(0, 2, size=(400, 2))
-    examples = np.full((1, 400), 500)
-    examples[0, 0] = 0
+    terms = rng.uniform(0, 2, size=(2, 400, 2))  # as of a mirrored pair, whose classes have other frequencies in each
+    examples = np.full((2, 400), 500)
+    examples[:, 0] = 0
     chances = 1 / (1 + np.exp(-(terms @ [0.8, -1.5])))
     texts = slopes(terms, rng.binomial(examples, chances), examples)
     assert [float(text.split()[0]) for text in texts] == pytest.approx([0.8, -1.5], abs=0.05)

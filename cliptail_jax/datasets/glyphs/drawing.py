@@ -125,9 +125,15 @@ def place_ink(character: str, style: Style) -> Float[np.ndarray, "32 32"]:
 
 def draw_picture(rng: np.random.Generator, character: str, style: Style) -> UInt8[np.ndarray, "32 32 3"]:
     """The pixels of a character in a style; the generator supplies colour jitter and noise."""
+    return paint(rng, place_ink(character, style), style)
+
+
+def paint(
+    rng: np.random.Generator, coverage: Float[np.ndarray, "32 32"], style: Style
+) -> UInt8[np.ndarray, "32 32 3"]:
+    """The pixels of ink in the colours of a style; the generator supplies colour jitter and noise."""
     jitter = COLOUR_JITTER * (2 * rng.random((2, 3)) - 1)
     ink, ground = (np.array([COLOURS[style.ink], COLOURS[style.ground]]) + jitter).astype(np.float32)
-    coverage = place_ink(character, style)[:, :, None]
-    pixels = ground + coverage * (ink - ground)
+    pixels = ground + coverage[:, :, None] * (ink - ground)
     pixels += np.float32(style.noise) * rng.standard_normal((SIDE, SIDE, 3), dtype=np.float32)
     return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)

@@ -32,16 +32,20 @@ PLAIN = "_plain"
 
 
 def slopes(
-    terms: Float[np.ndarray, "class term"],
+    terms: Float[np.ndarray, "run class term"],
     correct: Int[np.ndarray, "run class"],
     examples: Int[np.ndarray, "run class"],
 ) -> list[str]:
-    """The slope of each term with its interval, as text. Classes without examples are left out."""
+    """The slope of each term with its interval over classes, as text. Classes without examples are left out."""
     has_examples = examples.sum(axis=0) > 0
-    x = np.column_stack([np.ones(len(terms)), terms])[has_examples]
-    right, number = correct.sum(axis=0)[has_examples], examples.sum(axis=0)[has_examples]
+    terms, correct, examples = terms[:, has_examples], correct[:, has_examples], examples[:, has_examples]
+    runs, classes, _ = terms.shape
+    x = np.column_stack([np.ones(runs * classes), *terms.reshape(runs * classes, -1).T])
+    right = correct.ravel()
+    number = examples.ravel()
     values = fit(x, right, number, np.ones((1, len(x))))[0]
-    draws = np.concatenate([fit(x, right, number, weights) for weights in weights_of_resamples(len(x))])
+    blocks = [fit(x, right, number, np.tile(weights, runs)) for weights in weights_of_resamples(classes)]
+    draws = np.concatenate(blocks)
     texts = []
     for term in range(1, x.shape[1]):
         low, high = percentiles(draws[~np.isnan(draws[:, term]), term])
@@ -69,7 +73,7 @@ def main(arguments: Sequence[str]) -> None:
             terms.append(np.log10(all_counts / plain_counts))
         results = [run.evaluation.results for run in runs]
         correct, examples = (np.stack([getattr(r, key) for r in results]) for key in ("correct", "examples"))
-        texts = slopes(np.column_stack(terms), correct, examples)
+        texts = slopes(np.tile(np.column_stack(terms), (len(runs), 1, 1)), correct, examples)
         rows.append([kind, str(len(runs)), *texts, *["–"] * (2 - len(texts))])
     print("\n".join(markdown(text_table(COLUMNS, rows))))
 
