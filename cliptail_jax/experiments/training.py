@@ -50,6 +50,7 @@ SMALL, PAPER = "small", "paper"  # recipes
 ALL_TEXT = "cname+title+tags+description"  # all that ImageNet-Captions has, behind the class name
 CLIP_HEAD = "heads/rn50.npy"  # configs/sup.py explains how to make it
 PROTOTYPES, SMALL_PROTOTYPES = 65536, 512  # DINO's
+OWN_WARMUP_SHARE = 0.2  # a user's data set may be so small that all steps of a recipe would be warm-up
 
 
 def read(arg: str, *names: str) -> Arguments:
@@ -75,6 +76,8 @@ def start(args: Arguments, retrieves: bool = False) -> tuple[ConfigDict, bool]:
     if sets := args.get("sets"):
         config.eval.sets = tuple(sets.split("+"))
     config.data.update(preset.fields)
+    if preset.records:
+        config.optimizer.max_warmup_share = OWN_WARMUP_SHARE
     if "size" in args:
         config.data.update(dict(image_size=size, eval_resize=size))
     config.data.min_similarity = real(args, "threshold", config.data.min_similarity)

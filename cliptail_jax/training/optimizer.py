@@ -58,6 +58,9 @@ class Optimizer(Section):
     cooldown_power: Annotated[float, "Power of that fall; 1: it is linear.", Positive] = 1.0
     warmup_steps: Annotated[int, "Steps of linear warm-up.", NonNegative] = 0
     warmup_epochs: Annotated[int, "Epochs of linear warm-up, in place of warmup_steps.", NonNegative] = 0
+    max_warmup_share: Annotated[
+        float, "Largest share of all steps that are warm-up, as few images have few steps; 0: no limit.", Share
+    ] = 0.0
     warmup_from_zero: Annotated[
         bool, "Whether the first of n steps of warm-up has rate 0, as in DINO, or 1/n of the largest, as in open_clip."
     ] = False
@@ -85,7 +88,7 @@ def learning_rate(section: Optimizer, steps_per_epoch: int, total_steps: int) ->
     (DINO's).
     """
     base, first = section.learning_rate, int(not section.warmup_from_zero)
-    warmup = warmup_steps(section, steps_per_epoch)
+    warmup = warmup_steps(section, steps_per_epoch, total_steps)
     epoch_cosine = cosine(base, 0.0, math.ceil(total_steps / steps_per_epoch))
     step_cosine = cosine(base, section.final_learning_rate, max(total_steps - warmup, 1))
     cooldown = max(round(section.cooldown * total_steps), 1)
@@ -106,14 +109,17 @@ def learning_rate(section: Optimizer, steps_per_epoch: int, total_steps: int) ->
     return schedule
 
 
-def warmup_steps(section: Optimizer, steps_per_epoch: int) -> int:
-    """The number of steps of the warm-up, whether the config counts it in steps or epochs."""
-    return section.warmup_steps + section.warmup_epochs * steps_per_epoch
+def warmup_steps(section: Optimizer, steps_per_epoch: int, total_steps: int) -> int:
+    """The number of steps of the warm-up, whether the config counts it in steps or epochs, up to `max_warmup_share`."""
+    warmup = section.warmup_steps + section.warmup_epochs * steps_per_epoch
+    if section.max_warmup_share:
+        return min(warmup, max(int(section.max_warmup_share * total_steps), 1))
+    return warmup
 
 
 def warmup_warning(section: Optimizer, steps_per_epoch: int, total_steps: int) -> str:
     """A warning if most of a run is warm-up; '' if not."""
-    warmup = warmup_steps(section, steps_per_epoch)
+    warmup = warmup_steps(section, steps_per_epoch, total_steps)
     if warmup <= total_steps / 2:
         return ""
     field = "warmup_steps" if section.warmup_steps else "warmup_epochs"

@@ -61,9 +61,6 @@ def get_config(arg: str = ""):
     rate = arguments.real(args, "rate", rate)
     sl.optimizer = load_config(f"clip:{recipe}").optimizer
     sl.total_epochs = arguments.number(args, "epochs", EPOCHS.get(data, sl.total_epochs))
-    if preset.records:  # a user's data set may be so small that all steps would be warm-up
-        steps = preset.records // sl.batch_size * sl.total_epochs
-        sl.optimizer.warmup_steps = min(sl.optimizer.warmup_steps, max(steps // 5, 1))
     sl.vocabulary.group_size, sl.data.drop_last = 0, True
     epochs = f",epochs={sl.total_epochs}" * ("epochs" in args)
     if arguments.choice(args, "tune", ("no", "yes")) == "yes":

@@ -120,9 +120,15 @@ def test_the_learning_rate_of_remedies_is_chosen_on_sl_with_the_same_recipe(data
         load_config(f"remedies:{recipe},tune=yes,rate=0.1")
 
 
-def test_a_recipe_for_few_images_has_no_more_warm_up_than_a_fifth_of_its_steps_and_any_batch_size(data_dir):
+def test_recipes_for_own_data_have_no_more_warm_up_than_a_fifth_of_their_steps(data_dir):
     arguments = f"data=image_folder/small,data_dir={data_dir},recipe=paper,batch_size=2"
-    assert {run.optimizer.warmup_steps for run in load_config(f"remedies:{arguments}").runs.values()} == {90 // 5}
+    runs = load_config(f"remedies:{arguments}").runs.values()
+    configs = [*runs, *(load_config(f"{family}:{arguments}") for family in ("sup", "clip", "dino"))]
+    assert {config.optimizer.max_warmup_share for config in configs} == {0.2}
+    assert load_config("sup:data=cifar100_lt").optimizer.max_warmup_share == 0.0
+
+
+def test_a_recipe_takes_any_batch_size():
     typed_config(load_config("sup:data=imagenet2012,batch_size=25"))
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from cliptail_jax.objectives import base_config
 from cliptail_jax.training.initialization import first_state
-from cliptail_jax.training.optimizer import FrozenUntil, learning_rate, make_optimizer, warmup_warning
+from cliptail_jax.training.optimizer import FrozenUntil, learning_rate, make_optimizer, warmup_steps, warmup_warning
 from configs import clip
 from tests.synthetic import sections, synthetic_objective
 
@@ -53,6 +53,25 @@ def test_the_cosine_may_end_above_0_and_warm_up_by_epochs_within_a_number_of_ste
     config.total_steps = 28
     expected = [0.05, 0.4, 0.4, 0.25, 0.1 + 0.3 * 0.5 * (1 + np.cos(np.pi * 19 / 20))]
     np.testing.assert_allclose(rates(config, (0, 7, 8, 18, 27), 4), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("fields", "share", "steps", "warmup"),
+    [
+        ({"warmup_steps": 100}, 0.2, 150, 30),
+        ({"warmup_steps": 100}, 0.2, 600, 100),
+        ({"warmup_epochs": 10}, 0.2, 150, 30),
+        ({"warmup_steps": 100}, 0.2, 4, 1),
+        ({}, 0.2, 150, 0),
+        ({"warmup_steps": 100}, 0.0, 150, 100),
+    ],
+)
+def test_warm_up_takes_a_share_of_the_steps_at_most(fields, share, steps, warmup, config):
+    config.optimizer.update(fields | {"schedule": "constant", "max_warmup_share": share})
+    config.total_steps = steps
+    assert warmup_steps(sections(config).optimizer, 10, steps) == warmup
+    is_full = [rate == pytest.approx(0.1) for rate in rates(config, range(steps), 10)]
+    assert is_full.index(True) == max(warmup - 1, 0)
 
 
 def test_a_constant_rate_may_fall_along_a_power_of_the_steps_that_are_left(config):
