@@ -27,13 +27,13 @@ from cliptail_jax.figures.parts.planes import label_axes
 from cliptail_jax.figures.parts.sheet import Entry
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.measures import label_of
-from cliptail_jax.report.style import COLOURS, MARKERS, add_grid
+from cliptail_jax.report.style import COLOURS, MARKERS, add_grid, styles
 
 Marker = str | tuple[int, int, int]  # of Matplotlib
 
 COLUMNS = ("run", "kind", "corpus", "backbone")
 OPTIONS = {"--plain": {"action": "store_true", "help": "leave out neural collapse"}}
-KINDS = {"CLIP": COLOURS[0], "SL": COLOURS[1]}
+KINDS = {kind: look["color"] for kind, look in styles(("CLIP", "SL")).items()}
 # The measures of the panels by corpus, row by row.
 PLAIN = (("corr_acc", "corr_pred"), ("slope_acc", "slope_pred"))
 MEASURES = (
