@@ -101,8 +101,8 @@ def look_numbers(labels: Mapping[str, str]) -> dict[str, int]:
     for run, number in candidates:
         if number is not None and run not in numbers and number not in numbers.values():
             numbers[run] = number
-    taken = RESERVED.union(numbers.values())
-    free_numbers = (number for number in itertools.count() if number not in taken)
+    used_numbers = RESERVED.union(numbers.values())
+    free_numbers = (number for number in itertools.count() if number not in used_numbers)
     for run in runs:
         if run not in numbers:
             numbers[run] = next(free_numbers)

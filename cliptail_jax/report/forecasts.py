@@ -152,9 +152,9 @@ def equal_names(values: Mapping[str, T], is_equal: Callable[[T, T], bool]) -> li
     """The names of values, those of equal ones together."""
     names: list[list[str]] = []
     for name, value in values.items():
-        equals = next((others for others in names if is_equal(values[others[0]], value)), None)
-        if equals:
-            equals.append(name)
+        equal_ones = next((line for line in names if is_equal(values[line[0]], value)), None)
+        if equal_ones:
+            equal_ones.append(name)
         else:
             names.append([name])
     return names
