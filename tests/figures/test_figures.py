@@ -409,9 +409,10 @@ def test_clip_and_sl_have_their_colours_in_every_figure(birds, trimmed):
         assert [to_rgb(handle.get_color()) for handle in axes.get_legend_handles_labels()[0]] == [clip, sl]
     rows = [("run_0", "CLIP"), ("run_5", "SL")]
     accuracies = tail_similarity.draw(entries(birds, "run label", *rows), 5).axes
-    correlations = corpora.draw(entries(birds, "run set kind corpus backbone", *CORPORA), plain=True).axes[0]
+    correlations, *_, plane = corpora.draw(entries(birds, "run set kind corpus backbone", *CORPORA), plain=True).axes
     for axes in (next(axes for axes in accuracies if axes.containers), correlations):
         assert {to_rgb(bars[0].get_facecolor()) for bars in axes.containers} == {clip, sl}
+    assert not {clip, sl}.intersection(to_rgb(points.get_edgecolor()[0]) for points in plane.collections)
 
 
 def test_figure_is_drawn(trimmed, draw):
