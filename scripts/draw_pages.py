@@ -2,7 +2,8 @@
 
     python scripts/draw_pages.py [mechanism quickstart ...]
 
-Without names, it draws all but claims_small.png, which is old. Those with images are drawn from archives, with the prepared glyphs.
+Without names, it draws all but claims_small.png, which is old. Those with images are drawn from archives, with the prepared glyphs
+and icons.
 """
 
 import sys
@@ -44,6 +45,7 @@ PICTURES: Mapping[str, Callable[[], Figure]] = {
 # By name: the results, and the runs in them.
 WITH_IMAGES = {
     "quickstart": ("quickstart", ("sl", "counts", "adjusted", "clip")),
+    "natural": ("natural", ("sl", "counts", "clip_captions")),
     "forecast_runs": ("forecast_glyphs_16", ("sl", "batch", "counts", "clip")),
 }
 

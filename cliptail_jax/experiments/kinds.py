@@ -5,6 +5,7 @@ display name. A study with other kinds of runs names them in its config's field 
 """
 
 import itertools
+import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -52,6 +53,8 @@ FORMER_NAMES = {
 }
 # The numbers of looks, by the names of runs and by display names.
 LOOKS = {key: kind.look for run, kind in KINDS.items() if kind.look is not None for key in (run, kind.name)}
+# Those of the two kinds that all studies compare: no other run has them.
+RESERVED = frozenset({KINDS["sl"].look, KINDS["clip"].look})
 
 
 def kind_name(run: str, own_names: Mapping[str, str] | None = None) -> str:
@@ -74,15 +77,33 @@ def known_look(run: str, label: str) -> int | None:
     return LOOKS.get(label, LOOKS.get(FORMER_NAMES.get(name, name)))
 
 
+def look_of_kind(label: str) -> int | None:
+    """The number of the look of the kind whose name begins a display name, such as CLIP's of 'CLIP, frozen text tower'.
+
+    None if it begins with no kind that has a fixed look.
+    """
+    names = [kind.name for kind in KINDS.values() if re.match(rf"{re.escape(kind.name)}\b", label)]
+    return LOOKS.get(max(names, key=len)) if names else None
+
+
 def look_numbers(labels: Mapping[str, str]) -> dict[str, int]:
     """The numbers of looks, all different, by the names of runs. Runs without a fixed look have the smallest free numbers.
 
+    The same runs have the same looks in any order, so that pages and pictures agree. Where several runs would have one look, it
+    is that of the first in alphabetical order.
+
     `labels` are the runs' display names.
     """
-    owners: dict[int, str] = {}
-    for run, label in labels.items():
-        if (number := known_look(run, label)) is not None:
-            owners.setdefault(number, run)
-    numbers = {run: number for number, run in owners.items()}
-    free_numbers = (number for number in itertools.count() if number not in owners)
-    return {run: numbers[run] if run in numbers else next(free_numbers) for run in labels}
+    runs = sorted(labels)
+    numbers: dict[str, int] = {}
+    candidates = [(run, known_look(run, labels[run])) for run in runs]
+    candidates += [(run, look_of_kind(labels[run])) for run in runs]
+    for run, number in candidates:
+        if number is not None and run not in numbers and number not in numbers.values():
+            numbers[run] = number
+    used_numbers = RESERVED.union(numbers.values())
+    free_numbers = (number for number in itertools.count() if number not in used_numbers)
+    for run in runs:
+        if run not in numbers:
+            numbers[run] = next(free_numbers)
+    return {run: numbers[run] for run in labels}

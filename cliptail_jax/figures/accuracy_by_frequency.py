@@ -53,7 +53,7 @@ def draw(entries: Sequence[Entry], classes: Sequence[str] | None = None, images:
     figure = Figure(figsize=(9.6 if images else 5, 4.4), layout="constrained")
     plot, *pictures = figure.subfigures(1, 2 if images else 1, squeeze=False)[0]
     axes = plot.subplots()
-    looks = styles(groups)
+    looks = styles([*groups])
     for label, group in groups.items():
         draw_odds(axes, *group.by_class, group.odds_line, looks[label], label)
     label_odds(axes, np.concatenate([group.by_class[0] for group in groups.values()]))

@@ -27,13 +27,14 @@ from cliptail_jax.figures.parts.planes import label_axes
 from cliptail_jax.figures.parts.sheet import Entry
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.measures import label_of
-from cliptail_jax.report.style import COLOURS, MARKERS, add_grid
+from cliptail_jax.report.style import COLOURS, MARKERS, add_grid, styles
 
 Marker = str | tuple[int, int, int]  # of Matplotlib
 
 COLUMNS = ("run", "kind", "corpus", "backbone")
 OPTIONS = {"--plain": {"action": "store_true", "help": "leave out neural collapse"}}
-KINDS = {"CLIP": COLOURS[0], "SL": COLOURS[1]}
+KINDS = {kind: look["color"] for kind, look in styles(("CLIP", "SL")).items()}
+CORPUS_COLOURS = [colour for colour in COLOURS if colour not in KINDS.values()]  # where CLIP and SL differ by filling
 # The measures of the panels by corpus, row by row.
 PLAIN = (("corr_acc", "corr_pred"), ("slope_acc", "slope_pred"))
 MEASURES = (
@@ -50,7 +51,7 @@ def draw(entries: Sequence[Entry], plain: bool = False) -> Figure:
     for entry in entries:
         entry.check_one_of("kind", KINDS)
         sets.setdefault(entry.set_name, []).append(entry)
-    colours = distinct("corpus", entries, COLOURS)
+    colours = distinct("corpus", entries, CORPUS_COLOURS)
     markers = distinct("backbone", entries, MARKERS)
     legend = keys(colours, markers)
     heights = 2.6 * len(measures) + 0.3, max(4.9, 0.09 * len(legend) + 0.4)

@@ -27,7 +27,7 @@ from cliptail_jax.figures.parts.sheet import Entry
 from cliptail_jax.formats.frequency_tables import frequency_of
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.similarity import unit
-from cliptail_jax.report.style import COLOURS, add_grid, legend_below
+from cliptail_jax.report.style import add_grid, legend_below, styles
 
 COLUMNS = ("run", "label")
 OPTIONS = {
@@ -70,10 +70,11 @@ def draw(entries: Sequence[Entry], classes: int = 12, ranking: Path | None = Non
         row_axes[0].set_yticks(range(classes), [names[c] for c in tail], fontsize=8 if classes <= 20 else 7)
         figure.colorbar(picture, ax=row_axes, label="cosine", shrink=0.9)
     bars = figure.add_subplot(grid[2, :])
-    width = 0.8 / len(entries)
+    width, looks = 0.8 / len(entries), styles(entry["label"] for entry in entries)
     for i, (entry, evaluation) in enumerate(zip(entries, runs)):
         places = np.arange(classes) + width * (i - (len(entries) - 1) / 2)
-        bars.bar(places, 100 * evaluation.accuracy[tail], width, color=COLOURS[i % len(COLOURS)], label=entry["label"])
+        colour = looks[entry["label"]]["color"]
+        bars.bar(places, 100 * evaluation.accuracy[tail], width, color=colour, label=entry["label"])
     bars.set_xticks(
         range(classes), [names[c] for c in tail], rotation=40, ha="right", rotation_mode="anchor", fontsize=8
     )

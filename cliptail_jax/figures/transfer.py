@@ -26,7 +26,7 @@ from cliptail_jax.figures.parts.sheet import Entry
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import load_arrays
 from cliptail_jax.metrics.bootstrap import Estimate
-from cliptail_jax.report.style import COLOURS, add_grid, legend_below
+from cliptail_jax.report.style import add_grid, legend_below, styles
 from cliptail_jax.results.transfers import METHODS, Transfer, predictions_path, read_transfers
 
 COLUMNS = ("run", "model", "label")
@@ -48,7 +48,7 @@ def draw(entries: Sequence[Entry], method: str = "probe") -> Figure:
         raise UserError(f"{base.location}: no other model has a result on a set of {base['label']} by {method}")
     figure = Figure(figsize=(max(6.0, 0.8 * len(sets) * max(1, len(entries) / 4) + 2), 4.4), layout="constrained")
     axes = figure.subplots()
-    width = min(0.8 / len(models), 0.25)
+    width, looks = min(0.8 / len(models), 0.25), styles(entry["label"] for entry in entries)
     for i, (entry, model_results) in enumerate(zip(models, results)):
         numbers = [number for number, name in enumerate(sets) if name in model_results]
         differences = [difference(entry, model_results[sets[n]], base, base_results[sets[n]]) for n in numbers]
@@ -56,7 +56,7 @@ def draw(entries: Sequence[Entry], method: str = "probe") -> Figure:
         whiskers = dict(
             yerr=[d.high - d.value for d in differences], error_kw=dict(linewidth=1, capsize=2, ecolor="0.25")
         )
-        colour = COLOURS[i % len(COLOURS)]
+        colour = looks[entry["label"]]["color"]
         axes.bar(places, [d.value for d in differences], width, color=colour, label=entry["label"], **whiskers)
     axes.set_xlim(-0.6, len(sets) - 0.4)
     axes.axhline(0, color="black", linewidth=0.8)

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from matplotlib.figure import Figure
 
 from cliptail_jax.metrics.measures import MEASURES
-from cliptail_jax.report.style import add_grid, legend_below, style
+from cliptail_jax.report.style import add_grid, add_title, legend_below, style
 
 ACCURACIES = ("top1", "mean_per_class", "head", "mid", "tail")
 
@@ -29,6 +29,6 @@ def draw_adjustment(name: str, by_tau: Mapping[float, Mapping[str, float]], sele
     left.set_ylabel("accuracy (%)")
     right.set_ylabel(MEASURES["odds_acc"].label)
     right.axhline(0, color="black", linewidth=0.8)
-    figure.suptitle(f"Post-hoc logit adjustment of {name}", fontsize=12)
+    add_title(figure, f"Post-hoc logit adjustment of {name}")
     legend_below(figure, columns=6)
     return figure

@@ -2,9 +2,10 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+import textwrap
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -13,18 +14,20 @@ from matplotlib.figure import Figure
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.text import tsv
 from cliptail_jax.metrics.bootstrap import Estimate
-from cliptail_jax.metrics.effective_prior import SL_PER_DECADE, batch_log_prior, per_decade
+from cliptail_jax.metrics.effective_prior import SL_PER_DECADE, batch_log_prior, is_same_prior, per_decade
 from cliptail_jax.metrics.measures import MEASURES
 from cliptail_jax.report.layout import Column, Row, Table, cell
 from cliptail_jax.report.odds import draw_odds, label_odds
 from cliptail_jax.report.predictions import cell_of
-from cliptail_jax.report.style import add_grid, legend_below, styles
+from cliptail_jax.report.style import add_grid, add_title, legend_below, styles
 from cliptail_jax.results.group import RunGroup
 from cliptail_jax.runs.files import FORECASTS
 
 COMPARED = ("odds_acc", "top1", "tail")
 SHOWN = ("top1", "mean_per_class", "head", "mid", "tail", "odds_acc", "f50")
 SLOWER = 3.0  # points of top-1 less than forecast
+LEGEND_LETTERS = 80  # in a line of the name of a shared line
+MARKED = 0.15  # of the diagonal of a panel, between the markers of a line
 BATCHES = 2 ** np.arange(3, 17)  # of the curve of slopes
 NUMBERS = ("recipe", "prior_per_decade", "share_of_sl", *SHOWN)
 SOURCE = "source"  # a further column, if recipes are forecast from several models: the run that each is forecast from
@@ -34,6 +37,7 @@ HEADER = (*NUMBERS, *(f"{key}_{side}" for key in SHOWN for side in ("low", "high
 
 Slopes = Mapping[str, float]  # of ψ per decade of class frequency, by recipe; nan if all classes are equally frequent
 Measures = Mapping[str, Mapping[str, Estimate]]  # by recipe and key
+T = TypeVar("T")
 
 
 def forecast_table(slopes: Slopes, measures: Measures, model: str, names: Mapping[str, str]) -> Table:
@@ -122,23 +126,43 @@ def compared_table(workdir: Path, groups: Iterable[RunGroup]) -> Table:
 
 
 def draw_forecasts(groups: Mapping[str, RunGroup], model: str, outcomes: Mapping[str, RunGroup] = {}) -> Figure:
-    """Accuracy by class frequency: a line for the model, and one for each forecast.
+    """Accuracy by class frequency: a line for the model, and one for each forecast. Equal ones share a line, which names all.
 
     `outcomes` are what training gave later, by the names of their forecasts, whose colours they have; forecasts are then dashed.
     """
     figure = Figure(figsize=(7, 4.6), layout="constrained")
     axes, looks = figure.subplots(), looks_of(groups)
-    for name, group in groups.items():
-        forecast_look = {"linestyle": "--", "markerfacecolor": "none"} if outcomes else {}
-        label = f"{name}, forecast" if outcomes else name + " (trained)" * (name == model)
-        draw_odds(axes, *group.by_class, group.odds_line, looks[name] | forecast_look, label)
+    for names in equal_names(groups, is_same_accuracy):
+        group, look = groups[names[0]], looks[names[0]]
+        label = ", ".join(name + " (trained)" * (name == model) for name in names)
+        if outcomes:
+            look = look | {"linestyle": "--", "markerfacecolor": "none"}
+            label += ", forecast"
+        draw_odds(axes, *group.by_class, group.odds_line, look, textwrap.fill(label, LEGEND_LETTERS))
     for name, group in outcomes.items():
         draw_odds(axes, *group.by_class, group.odds_line, looks[name], f"{name}, trained")
     label_odds(axes, np.concatenate([group.by_class[0] for group in groups.values()]))
     add_grid(axes)
-    figure.suptitle("Forecasts by effective log-prior", fontsize=12)
+    add_title(figure, "Forecasts by effective log-prior")
     legend_below(figure, columns=4)
     return figure
+
+
+def equal_names(values: Mapping[str, T], is_equal: Callable[[T, T], bool]) -> list[list[str]]:
+    """The names of values, those of equal ones together."""
+    names: list[list[str]] = []
+    for name, value in values.items():
+        equal_ones = next((line for line in names if is_equal(values[line[0]], value)), None)
+        if equal_ones:
+            equal_ones.append(name)
+        else:
+            names.append([name])
+    return names
+
+
+def is_same_accuracy(group: RunGroup, other: RunGroup) -> bool:
+    """Whether two groups have the same accuracy on all classes of the same frequencies."""
+    return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(group.by_class, other.by_class))
 
 
 def looks_of(recipes: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -147,12 +171,20 @@ def looks_of(recipes: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 def draw_priors(priors: Mapping[str, Float[np.ndarray, " class"]], frequency: Int[np.ndarray, " class"]) -> Figure:
-    """ψ by class frequency, and the slope of a softmax over a batch's classes by the size of the batch."""
+    """ψ by class frequency, and the slope of a softmax over a batch's classes by the size of the batch.
+
+    Equal ψ share a line, which names all. Lines have markers, each at other places, for those who do not tell the colours apart.
+    """
     figure = Figure(figsize=(9.6, 4.2), layout="constrained")
     (priors_panel, batch_panel), looks, order = figure.subplots(1, 2), looks_of(priors), np.argsort(frequency)
-    for name, psi in priors.items():
-        values = psi[order] - psi[order[0]]
-        priors_panel.plot(frequency[order], values, **looks[name] | {"marker": ""}, label=name)
+    lines = equal_names(priors, is_same_prior)
+    for number, names in enumerate(lines):
+        psi = priors[names[0]][order]
+        places = (MARKED * number / len(lines), MARKED)
+        label = textwrap.fill(", ".join(names), LEGEND_LETTERS)
+        priors_panel.plot(
+            frequency[order], psi - psi[0], **looks[names[0]], markersize=5, markevery=places, label=label
+        )
     priors_panel.set(xscale="log", xlabel="class frequency", ylabel="effective log-prior (rarest class: 0)")
     slopes = [per_decade(batch_log_prior(frequency, int(batch)), frequency) for batch in BATCHES]
     batch_panel.plot(BATCHES, slopes, color="black")
@@ -165,9 +197,8 @@ def draw_priors(priors: Mapping[str, Float[np.ndarray, " class"]], frequency: In
     )
     for axes in (priors_panel, batch_panel):
         add_grid(axes)
-    figure.suptitle(
-        f"{len(frequency):,} classes with {frequency.min():,} to {frequency.max():,} training images", fontsize=12
-    )
+    title = f"{len(frequency):,} classes with {frequency.min():,} to {frequency.max():,} training images"
+    add_title(figure, title)
     legend_below(figure, [priors_panel], columns=4)
     return figure
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from matplotlib.markers import MarkerStyle
 from matplotlib.path import Path
 
-from cliptail_jax.report.style import COLOURS, LINES, MARKERS
+from cliptail_jax.report.style import LINES, style
 
 # Colours that are too dark on a dark page, with their substitutes there.
 ON_DARK = {"#000000": "#FFFFFF", "#332288": "#9C8CF0", "#661100": "#C9714F", "#882255": "#D6609A", "#0072B2": "#3A9AD9"}
@@ -23,17 +23,19 @@ class KindLook(NamedTuple):
 
 def look(number: int) -> KindLook:
     """The look of the number-th kind, from `cliptail_jax.report.style`."""
-    colour = COLOURS[number % len(COLOURS)]
-    dash = DASHES[LINES[number // len(COLOURS) % len(LINES)]]
-    return KindLook(colour, ON_DARK.get(colour, colour), dash, svg_path(MARKERS[number % len(MARKERS)]))
+    in_figures = style(number)
+    colour = in_figures["color"]
+    return KindLook(
+        colour, ON_DARK.get(colour, colour), DASHES[in_figures["linestyle"]], svg_path(in_figures["marker"])
+    )
 
 
 def svg_path(marker: str | tuple) -> str:
     """The outline of one of Matplotlib's markers as the path of an SVG, of size 1 about its origin; y points down."""
-    style = MarkerStyle(marker)
+    shape = MarkerStyle(marker)
     commands = {Path.MOVETO: "M", Path.LINETO: "L", Path.CURVE3: "Q", Path.CURVE4: "C", Path.CLOSEPOLY: "Z"}
     text = []
-    for vertices, code in style.get_path().transformed(style.get_transform()).iter_segments(simplify=False):
+    for vertices, code in shape.get_path().transformed(shape.get_transform()).iter_segments(simplify=False):
         numbers = " ".join(f"{sign * x:.2f}" for x, sign in zip(vertices, (1, -1) * 3))
         text.append("Z" if code == Path.CLOSEPOLY else f"{commands[code]}{numbers}")
     return "".join(text)

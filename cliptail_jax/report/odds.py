@@ -54,7 +54,7 @@ def odds_curve(
 
 def label_odds(axes: Axes, frequency: Int[np.ndarray, " class"]) -> None:
     """Add ticks in percent, and of class frequency over the range of `frequency`, to axes with all their data."""
-    axes.set_title(f"{PLOTTED_GROUPS} groups of classes; a bar marks where half are right", fontsize=10)
+    axes.set_title(f"{PLOTTED_GROUPS} groups of classes;\na bar marks where half are right", fontsize=10)
     bounds = axes.get_ylim()  # which ticks would widen
     axes.set_yticks(log_odds(np.array(TICKS) / 100), [f"{tick:g}" for tick in TICKS])
     axes.set_ylim(bounds)

@@ -18,13 +18,13 @@ from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.report.forest import VERDICTS, ClaimRow, forest
 from cliptail_jax.report.layout import Cell, Row, Table
 from cliptail_jax.report.odds import draw_odds, label_odds
-from cliptail_jax.report.style import add_grid, legend_below, mark_no_bias, style, styles
+from cliptail_jax.report.style import add_grid, add_title, legend_below, mark_no_bias, style, styles
 from cliptail_jax.results.group import RunGroup
 
 # The place, title and axis of each measure.
 RUN_PANELS = {
-    "odds_acc": ("A", "accuracy (odds_acc), with paths", "log-odds per decade"),
-    "slope_pred": ("B", "predictions (slope_pred), with paths", "decades per decade"),
+    "odds_acc": ("A", "accuracy (odds_acc)", "log-odds per decade"),
+    "slope_pred": ("B", "predictions (slope_pred)", "decades per decade"),
     "corr_acc": ("C", "accuracy (corr_acc)", "Spearman correlation"),
     "corr_pred": ("D", "predictions (corr_pred)", "Spearman correlation"),
 }
@@ -46,12 +46,12 @@ def draw_runs(groups: Mapping[str, RunGroup], title: str) -> Figure:
     for name, group in groups.items():
         for key, (place, *_) in RUN_PANELS.items():
             draw_estimate(panels[place], group.mean("top1"), group.estimates[key], looks[name])
-            if key in PATHS and (path := group.path(key)):
-                panels[place].plot(*zip(*path), color=looks[name]["color"], linewidth=1, alpha=0.5, zorder=1)
         draw_odds(by_frequency, *group.by_class, group.odds_line, looks[name], group.label)
-    for place, heading, unit in RUN_PANELS.values():
-        axes = panels[place]
-        axes.set_title(heading, fontsize=10)
+    for key, (place, heading, unit) in RUN_PANELS.items():
+        axes, paths = panels[place], paths_of(groups, key)
+        for name, path in paths.items():
+            axes.plot(*zip(*path), color=looks[name]["color"], linewidth=1, alpha=0.5, zorder=1)
+        axes.set_title(heading + ",\nwith paths" * bool(paths), fontsize=10)
         mark_no_bias(axes)
         axes.set_ylabel(unit)
         axes.margins(x=0.15)
@@ -60,9 +60,17 @@ def draw_runs(groups: Mapping[str, RunGroup], title: str) -> Figure:
     label_odds(by_frequency, np.concatenate([group.by_class[0] for group in groups.values()]))
     for axes in panels.values():
         add_grid(axes)
-    figure.suptitle(title, fontsize=12)
+    add_title(figure, title)
     legend_below(figure)
     return figure
+
+
+def paths_of(groups: Mapping[str, RunGroup], key: str) -> dict[str, list[tuple[float, float]]]:
+    """The paths of groups that were evaluated several times during the training, by name; none of a measure beyond `PATHS`."""
+    if key not in PATHS:
+        return {}
+    paths = {name: group.path(key) for name, group in groups.items()}
+    return {name: path for name, path in paths.items() if len(path) > 1}
 
 
 def draw_estimate(axes: Axes, top1: float, estimate: Estimate, look: Mapping[str, Any]) -> None:
@@ -118,7 +126,7 @@ def draw_kinds(table: Table, path: Sequence[str], title: str) -> Figure:
         add_grid(axes)
     panels[0].set_yticks(range(len(names)), [name_of(row_of[name]) for name in names], fontsize=9)
     panels[0].set_ylim(len(names) - 0.4, -0.9)  # with room for the label of no bias
-    figure.suptitle(title, fontsize=12)
+    add_title(figure, title)
     return figure
 
 
@@ -153,7 +161,7 @@ def draw_claims(claims: Mapping[str, Sequence[ClaimResult]], title: str) -> Figu
         row_panels[0].set_yticks(range(len(labels)), labels, fontsize=8)
         row_panels[0].set_ylim(len(labels) - 0.4, -0.6)
         row_panels[len(claims) // 2].set_xlabel(f"difference of {group.unit}")
-    figure.suptitle(title, fontsize=12)
+    add_title(figure, title)
     rows = [row for group in groups for row in group.rows]
     looks = [Line2D([], [], color=look.colour, marker=look.marker, label=name) for name, look in VERDICTS.items()]
     if any(row.seeds for row in rows):

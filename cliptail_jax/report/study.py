@@ -8,7 +8,7 @@ from cliptail_jax.host.files import write_json, write_text
 from cliptail_jax.report.claim_tables import claim_table, repeated_table
 from cliptail_jax.report.layout import Table, legend, markdown
 from cliptail_jax.report.lead import Lead
-from cliptail_jax.report.pictures import draw_claims, draw_kinds, draw_runs
+from cliptail_jax.report.pictures import PATHS, draw_claims, draw_kinds, draw_runs, paths_of
 from cliptail_jax.report.run_tables import run_numbers, run_table, warnings_of
 from cliptail_jax.report.style import save
 from cliptail_jax.report.transfer_tables import transfer_table
@@ -91,9 +91,9 @@ def draw_pictures(
     pictures = []
     if evaluated_groups := {name: group for name, group in groups.items() if group.evaluations}:
         save(draw_runs(evaluated_groups, title), folder / "study")
-        caption = (
-            "slopes, with their paths during the training, and correlations by accuracy; accuracy by class frequency"
-        )
+        has_paths = any(paths_of(evaluated_groups, key) for key in PATHS)
+        slopes = "slopes, with their paths during the training," if has_paths else "slopes"
+        caption = f"{slopes} and correlations by accuracy; accuracy by class frequency"
         pictures.append(f"\n![{caption}](figures/study.png)\n")
         if path:
             save(draw_kinds(run_table([*evaluated_groups.values()], bool(claims)), path, title), folder / "path")

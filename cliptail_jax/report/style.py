@@ -2,6 +2,7 @@
 
 import io
 import math
+import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ COLOURS = (
 MARKERS = (*"osD^vPXp*<>hd", (4, 1, 0), (6, 1, 0), (8, 1, 0), (4, 1, 45), (5, 0, 180), "$♥$", "$♠$", "$♣$", "$☾$")
 LINES = ("-", "--", ":")
 DPI = 150
+TITLE_LETTERS = 9  # in an inch of a title: a little fewer than fit on average
 FORMATS = (".png", ".pdf", ".svg")
 UNDATED = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}  # metadata without a date, by format
 
@@ -42,6 +44,11 @@ def styles(names: Iterable[str] | Mapping[str, str]) -> dict[str, dict[str, Any]
     """A style for each distinct name; known kinds of runs have their own. A mapping has the labels of the names."""
     labels = names if isinstance(names, Mapping) else {name: name for name in names}
     return {name: style(number) for name, number in look_numbers(labels).items()}
+
+
+def add_title(figure: Figure, title: str) -> None:
+    """Add a title above all axes, in as many lines as it needs to be within the figure."""
+    figure.suptitle(textwrap.fill(title, int(TITLE_LETTERS * figure.get_figwidth())), fontsize=12)
 
 
 def add_grid(axes: Axes) -> None:

@@ -35,8 +35,33 @@ def test_known_kinds_look_the_same_beside_any_others_by_what_people_call_them():
     }
     numbers = look_numbers(labels)
     assert list(numbers) == list(labels) and len(set(numbers.values())) == len(numbers)
-    assert (numbers["counts"], numbers["other/clip"], numbers["c"]) == (KINDS["sl"].look, clip, counts)
-    assert look_numbers({"a": "a", "b": "b"}) == {"a": 0, "b": 1}
+    assert (numbers["counts"], numbers["clip"], numbers["c"]) == (KINDS["sl"].look, clip, counts)
+    assert look_numbers({"other/clip": "other/clip"}) == {"other/clip": clip}
+
+
+def test_looks_do_not_depend_on_the_order_of_runs():
+    labels = {"zeta": "zeta", "clip": "CLIP", "alpha": "alpha", "other/clip": "other/clip"}
+    assert look_numbers(labels) == look_numbers(dict(reversed(labels.items())))
+
+
+@pytest.mark.parametrize(
+    ("label", "kind"),
+    [
+        ("CLIP, frozen text tower", "clip"),
+        ("CLIP by captions", "clip"),
+        ("CLIP on captions, frozen", "clip_captions"),
+        ("SL by vocabulary", "sl"),
+    ],
+)
+def test_a_name_that_begins_with_that_of_a_kind_has_its_look(label, kind):
+    assert look_numbers({label: label}) == {label: KINDS[kind].look}
+
+
+def test_no_other_run_has_the_look_of_sl_or_clip():
+    reserved = {KINDS["sl"].look, KINDS["clip"].look}
+    assert reserved.isdisjoint(look_numbers({"a": "a", "b": "b", "CLIPA": "CLIPA"}).values())
+    several = look_numbers({name: name for name in ("CLIP on birds", "CLIP on glyphs", "CLIP on icons")})
+    assert reserved.intersection(several.values()) == {KINDS["clip"].look}
 
 
 def test_kinds_of_different_names_look_different():

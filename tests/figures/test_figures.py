@@ -5,12 +5,14 @@ import sys
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
 
 from cliptail_jax import figures
 from cliptail_jax.curation.selection import trim_tail
-from cliptail_jax.figures import calibration, example_classes, feature_maps, tail_similarity, trimmed_tail
+from cliptail_jax.experiments.kinds import KINDS
+from cliptail_jax.figures import calibration, corpora, example_classes, feature_maps, tail_similarity, trimmed_tail
 from cliptail_jax.figures.captions_vocabulary import PLANES, draw
 from cliptail_jax.figures.class_frequency import labels
 from cliptail_jax.figures.feature_maps import tsne
@@ -23,6 +25,7 @@ from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import line_of, read_lines
 from cliptail_jax.metrics.bootstrap import Estimate
 from cliptail_jax.report.class_frequency import draw_class_frequency
+from cliptail_jax.report.style import style
 from cliptail_jax.results.evaluation import read_evaluation
 from cliptail_jax.runs.evaluations import last_evaluation, read_arrays
 from tests.commands import figures as main
@@ -393,6 +396,23 @@ def test_panels_show_tail_and_others_by_shots_and_the_untrimmed_run_on_the_same_
 def has_line(axes, points, dashed=False):
     drawn = [line.get_xydata() for line in axes.lines if not dashed or line.get_linestyle() == "--"]
     return any(len(xy) == len(points) and np.allclose(xy, points) for xy in drawn)
+
+
+def test_clip_and_sl_have_their_colours_in_every_figure(birds, trimmed):
+    sl, clip = (to_rgb(style(KINDS[run].look)["color"]) for run in ("sl", "clip"))
+    tower = "CLIP, frozen text tower"
+    rows = [("clip_3_0", tower), ("clip_8_0", tower), ("sl_3_0", "SL"), ("sl_8_0", "SL")]
+    lines = trimmed_tail.draw(entries(trimmed, "run group", *rows), trimmed / "frequency.tsv").axes[0]
+    rows = [("run_0", "CLIP by captions", "random"), ("run_5", "SL by vocabulary", "random")]
+    dots = draw(entries(birds, "run group head", *rows), plain=True).axes[0]
+    for axes in (lines, dots):
+        assert [to_rgb(handle.get_color()) for handle in axes.get_legend_handles_labels()[0]] == [clip, sl]
+    rows = [("run_0", "CLIP"), ("run_5", "SL")]
+    accuracies = tail_similarity.draw(entries(birds, "run label", *rows), 5).axes
+    correlations, *_, plane = corpora.draw(entries(birds, "run set kind corpus backbone", *CORPORA), plain=True).axes
+    for axes in (next(axes for axes in accuracies if axes.containers), correlations):
+        assert {to_rgb(bars[0].get_facecolor()) for bars in axes.containers} == {clip, sl}
+    assert not {clip, sl}.intersection(to_rgb(points.get_edgecolor()[0]) for points in plane.collections)
 
 
 def test_figure_is_drawn(trimmed, draw):

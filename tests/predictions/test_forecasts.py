@@ -10,7 +10,7 @@ import pytest
 from cliptail_jax import effective_log_prior, forecast
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.bootstrap import Estimate
-from cliptail_jax.report.forecasts import HEADER, SHOWN, file_text, read_forecasts
+from cliptail_jax.report.forecasts import HEADER, SHOWN, draw_forecasts, draw_priors, file_text, read_forecasts
 from cliptail_jax.runs.lock import sole_process_of_file
 from tests.commands import forecast as forecast_command
 from tests.predictions.examples import FREQUENCY, NAMES
@@ -101,6 +101,23 @@ def test_the_command_prints_the_forecasts_and_writes_them_with_a_picture(folder,
     Path("out/f.tsv").write_text("mine", encoding="utf-8")
     assert forecast_command([*command, "--output=out/f.tsv"]) == 2
     assert Path("out/f.tsv").read_text(encoding="utf-8") == "mine"
+
+
+def test_equal_forecasts_share_a_line_that_names_them_all(likelihoods):
+    labels, frequency, likelihood = likelihoods
+    forecasts = forecast(labels, likelihood, frequency, "clip", ["sl", "counts", "adjusted:1"])
+    groups = {recipe: measured.group for recipe, measured in forecasts.items()}
+    names = [text.get_text() for text in draw_forecasts(groups, "clip").legends[0].texts]
+    assert names == ["clip (trained), counts, adjusted:1", "sl"]
+
+
+def test_lines_of_priors_have_different_markers_and_equal_ones_share_one():
+    recipes = ("sl", "batch:64", "batch:8", "adjusted:0.5", "counts", "clip")
+    frequency = np.geomspace(1000, 10, 30).astype(int)
+    panel = draw_priors({recipe: effective_log_prior(recipe, frequency) for recipe in recipes}, frequency).axes[0]
+    assert [line.get_label() for line in panel.lines] == [*recipes[:4], "counts, clip"]
+    markers = [line.get_marker() for line in panel.lines]
+    assert len(set(markers)) == len(markers) and "" not in markers
 
 
 def test_one_program_at_a_time_writes_a_file_of_forecasts(folder, capsys):

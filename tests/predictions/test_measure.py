@@ -19,10 +19,12 @@ from cliptail_jax import measure
 from cliptail_jax.claims.verdicts import ClaimResult
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.metrics.measures import prediction_measures
+from cliptail_jax.predictions import files
 from cliptail_jax.predictions.classes import ClassTable
 from cliptail_jax.predictions.files import remove_earlier
 from cliptail_jax.predictions.measured import measured_seeds
 from cliptail_jax.predictions.reading import PredictionFile
+from cliptail_jax.report.pictures import draw_runs
 from cliptail_jax.report.predictions import outcomes
 from cliptail_jax.results.directory import read_directory
 from cliptail_jax.results.group import RunGroup
@@ -179,6 +181,20 @@ def test_the_command_begins_with_advice_and_ends_with_forecasts(folder, capsys):
     assert "plain has no logits, from which to subtract the log-prior of sl" in capsys.readouterr().err
     assert main(["plain.npz", *command[1:-1], "--tau=1"]) == 2
     assert "plain has no logits to adjust by τ = 1: give logits, or no τ" in capsys.readouterr().err
+
+
+def test_the_page_and_the_picture_show_a_model_in_the_same_colour(folder, monkeypatch):
+    figures = []
+    monkeypatch.setattr(files, "draw_runs", lambda *values: figures.append(draw_runs(*values)) or figures[0])
+    for name in ("zeta", "alpha"):
+        shutil.copy("logits.npz", f"{name}.npz")
+    shutil.copy("a.csv", "clip.csv")
+    assert main(["zeta.npz", "clip.csv", "alpha.npz", "--frequency=counts.tsv", "--output=out"]) == 0
+    legends = [axes.get_legend_handles_labels() for axes in figures[0].axes]
+    in_picture = {name: handle.get_color() for handles, names in legends for name, handle in zip(names, handles)}
+    page = Path("out/report.html").read_text(encoding="utf-8")
+    on_page = dict(re.findall(r'"name":"([^"]+)","colours":\["([^"]+)"', page))
+    assert on_page == in_picture and len(on_page) >= 3
 
 
 REFUSED = {  # the arguments, the files that are put into the folder of an earlier call, and the line

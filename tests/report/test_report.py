@@ -1,5 +1,6 @@
 """The report of a study, of made-up runs."""
 
+import itertools
 import json
 import re
 
@@ -296,6 +297,22 @@ def test_the_path_of_a_group_is_drawn():
     axes = draw_runs({"made": group}, "By hand").axes[0]
     path, *_ = (line for line in axes.lines if len(line.get_xdata()) == 2)
     np.testing.assert_allclose(np.transpose(path.get_data()), group.path("odds_acc"))
+
+
+def test_titles_name_paths_only_if_there_are_some():
+    titles = [axes.get_title() for axes in draw_runs({"made": a_group_with_courses()}, "By hand").axes]
+    assert [title.endswith("with paths") for title in titles] == [True, True, False, False, False]
+    without_paths = draw_runs({"made": a_mirrored_group()}, "By hand")
+    assert not any("path" in axes.get_title() for axes in without_paths.axes)
+
+
+def test_no_title_is_cut_or_meets_another():
+    figure = draw_runs({"made": a_group_with_courses()}, "A long title of a study of many kinds of runs " * 5)
+    figure.draw_without_rendering()
+    titles = [figure._suptitle, *(axes.title for axes in figure.axes)]
+    boxes = [title.get_window_extent() for title in titles]
+    assert all(figure.bbox.contains(*box.min) and figure.bbox.contains(*box.max) for box in boxes)
+    assert not any(box.overlaps(other) for box, other in itertools.combinations(boxes, 2))
 
 
 def test_runs_are_a_table_and_so_are_the_verdicts_and_the_last_lines_say_where_the_report_is(
