@@ -19,11 +19,14 @@ of being right on log10 n_plain and log10 (n / n_plain), with b the slope that S
     SL                    a + b, 0
     counts, clip          a, −b
     clip_sign             a, 0       the caption has the name of the sign that the image shows
-    clip_other            a, −b      the caption has the name of another sign
+    clip_other            a, 0       the caption has the name of another sign, which still marks the image as composed
+    clip_random           a, −b      half of the captions have the name of a random sign, whatever the image shows
 
-The second slope is predicted to be below −0.5 for `counts`, `clip` and `clip_other`, within 0.5 of 0 for `sl` and `clip_sign`, and higher
-for `clip_sign` than for `clip` by more than 0.5, each with its 95 % interval. The first slope is predicted to differ by less than 0.5
-between `counts`, `clip`, `clip_sign` and `clip_other`, and to be higher for `sl`, by more than 0.5.
+(`clip_other` was expected to be as `clip`, until the study of icons showed that other images' words work as well.) The second slope is
+predicted to be below −0.5 for `counts`, `clip` and `clip_random`, within 0.5 of 0 for `sl`, `clip_sign` and `clip_other`, and higher for
+`clip_sign` than for `clip` by more than 0.5. The first slope is predicted to differ by less than 0.5 between all but `sl`, and to be
+higher for `sl`, by more than 0.5. The logits of one SL with seed 3 (slopes 3.02 [2.54, 3.60] and 0.71 [−0.60, 2.05]) forecast 0.77 and
+−1.77 for `counts` and `clip`, and 0.88 and 0.11 for `clip_sign`.
 
 In the first part, the share of composed images does not go with class frequency, so that odds_acc is predicted to be the same with all
 texts. In the part `order`, it rises with class frequency from 0 to 75 %, or falls. Where it rises, class names hide bias that
@@ -35,11 +38,12 @@ from ml_collections import ConfigDict
 from cliptail_jax.experiments import arguments, studies
 
 SOURCE = studies.LONG_TAILED["glyphs"]
-TEXTS = {"clip": (), "clip_sign": ("sign",), "clip_other": ("other_sign",)}
+TEXTS = {"clip": (), "clip_sign": ("sign",), "clip_other": ("other_sign",), "clip_random": ("random_sign",)}
 NAMES = {
     "clip": "CLIP on class names",
     "clip_sign": "CLIP on class names and signs",
     "clip_other": "CLIP on class names and absent signs",
+    "clip_random": "CLIP on class names and random signs",
 }
 # The claim, the run with the higher and the run with the lower bias.
 CLAIMS = {
@@ -50,6 +54,7 @@ EQUAL = {
     "counts_equal": ("With counted classes, SL is as biased as CLIP on class names", "counts", "clip"),
     "sign": ("Signs that images show leave CLIP as biased", "clip_sign", "clip"),
     "other": ("Signs that images do not show leave CLIP as biased", "clip_other", "clip"),
+    "random": ("Random signs leave CLIP as biased", "clip_random", "clip"),
 }
 MIRRORED = {"": "", "_mirrored": ", mirrored"}
 

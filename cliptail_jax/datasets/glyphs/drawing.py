@@ -128,9 +128,7 @@ def draw_picture(rng: np.random.Generator, character: str, style: Style) -> UInt
     return paint(rng, place_ink(character, style), style)
 
 
-def paint(
-    rng: np.random.Generator, coverage: Float[np.ndarray, "32 32"], style: Style
-) -> UInt8[np.ndarray, "32 32 3"]:
+def paint(rng: np.random.Generator, coverage: Float[np.ndarray, "32 32"], style: Style) -> UInt8[np.ndarray, "32 32 3"]:
     """The pixels of ink in the colours of a style; the generator supplies colour jitter and noise."""
     jitter = COLOUR_JITTER * (2 * rng.random((2, 3)) - 1)
     ink, ground = (np.array([COLOURS[style.ink], COLOURS[style.ground]]) + jitter).astype(np.float32)

@@ -4,12 +4,13 @@
     for set in independent rising falling rising_mirrored falling_mirrored; do
       cliptail build image_text/composed_glyphs_$set --data_dir=DIR --classes=runs/composed_glyphs/classes.json \\
           --train=runs/composed_glyphs/$set.parquet --test=runs/composed_glyphs/plain.parquet \\
-          --val=runs/composed_glyphs/composed.parquet --label_column=label --caption_columns=sign,other_sign
+          --val=runs/composed_glyphs/composed.parquet --label_column=label --caption_columns=sign,other_sign,random_sign
     done
 
 The classes are the 100 characters of the glyphs. A *plain* image is drawn as theirs. A *composed* one shows the character at 60 % of
 its size, and one of the twelve signs of the zodiac. The text `sign` is the name of the sign ("aries"), `other_sign` that of another
-one, which the image does not show; both are empty for a plain image.
+one, which the image does not show; both are empty for a plain image. `random_sign` is the name of any sign for half of the images,
+plain or composed.
 
 - independent: 500 images of each class, of which 0, 25, 50 or 75 % are composed, 25 classes each, drawn at random. The study
   imposes class frequencies.
@@ -83,10 +84,13 @@ def make_images(
                 sign, other_sign = sign_name(shown), sign_name(absent)
             else:
                 pixels = drawing.draw_picture(rng, character, style)
+            random_sign = ""
+            if rng.random() < 0.5:
+                random_sign = sign_name(rng.choice(list(SIGNS)))
             png = io.BytesIO()
             Image.fromarray(pixels).save(png, "PNG", compress_level=0)
-            row = dict(image=png.getvalue(), label=class_name(character), sign=sign, other_sign=other_sign)
-            rows.append(row)
+            texts = dict(sign=sign, other_sign=other_sign, random_sign=random_sign)
+            rows.append(dict(image=png.getvalue(), label=class_name(character)) | texts)
     return pyarrow.Table.from_pylist(rows)
 
 
