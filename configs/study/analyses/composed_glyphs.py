@@ -79,9 +79,9 @@ def make_images(
             style = drawing.draw_style(rng, split, EXTENT)
             sign = other_sign = ""
             if is_composed:
-                shown, absent = rng.permutation(list(SIGNS))[:2]
-                pixels = draw_composed(rng, character, shown, style)
-                sign, other_sign = sign_name(shown), sign_name(absent)
+                drawn_sign, absent_sign = rng.permutation(list(SIGNS))[:2]
+                pixels = draw_composed(rng, character, drawn_sign, style)
+                sign, other_sign = sign_name(drawn_sign), sign_name(absent_sign)
             else:
                 pixels = drawing.draw_picture(rng, character, style)
             random_sign = ""
