@@ -138,4 +138,4 @@ def train_steps(
 def assert_close(found: Trained, expected: Trained, rtol: float = 1e-5) -> None:
     """Assert that two runs have computed the same, up to the rounding of sums in another order."""
     for a, b in zip(found.numbers, expected.numbers, strict=True):
-        np.testing.assert_allclose(a, b, rtol=rtol, atol=1e-5 * np.abs(b).max())
+        np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol * np.abs(b).max())

@@ -138,7 +138,7 @@ def test_accumulated_micro_batches_compute_what_one_batch_does_on_any_number_of_
     assert_close(train(make_config("clip", accumulate_steps=4), steps=3), plain["clip"])
     grouped_config = grouped_config.copy_and_resolve_references()
     grouped_config.accumulate_steps = 2
-    assert_close(train(grouped_config, devices=2), grouped)
+    assert_close(train(grouped_config, devices=2), grouped, rtol=1e-4)  # as above
 
 
 def test_groups_that_a_micro_batch_would_tear_are_refused():
