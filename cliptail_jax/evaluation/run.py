@@ -69,7 +69,8 @@ def make_evaluate(
             "logit scale was learned with: leave it out, or evaluate the run's own head"
         )
     uses_prompts = read_prompts is not None
-    if (options.templates or options.class_names) and not uses_prompts:
+    # Recipes for small images set "cname" for all losses.
+    if (options.templates not in ("", "cname") or options.class_names) and not uses_prompts:
         log_line(
             "note: eval.templates and eval.class_names are for models with a text tower: this one has classes of its own"
         )

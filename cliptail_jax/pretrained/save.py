@@ -127,7 +127,10 @@ def open_clip_config(description: Mapping[str, Any]) -> dict[str, Any]:
     if vision.pop("cliptail_resampling", "") == EVERY_GRID:
         raise UserError("dino.resample_own_grid: open_clip has no tower that resamples the positions of its own grid")
     if name := vision.get("cliptail_model_name"):
-        raise UserError(f"model.image.name: open_clip has no {name}; modified_resnet and vit can be saved for it")
+        raise UserError(
+            f"model.image.name: open_clip has no {name}; modified_resnet and vit can be saved for it. "
+            "cliptail_jax/pretrained/README.md has the flags of a small vit for small images"
+        )
     if "cliptail_encoder" in text:
         raise UserError(
             f"model.text.name: open_clip has no {text['hf_model_name']} with this run's vocabulary; a transformer can "

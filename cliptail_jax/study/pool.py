@@ -111,6 +111,8 @@ def begin(free: SimpleQueue, stderr: Connection, cache: str | None) -> None:
     silence_copies()
     flags.FLAGS.mark_as_parsed()  # Grain's worker processes inherit the flags, and refuse unparsed ones
     jax.config.update("jax_compilation_cache_dir", cache)
+    if place == Place():  # a core of a machine without accelerators
+        jax.config.update("jax_platforms", "cpu")  # else JAX loads libtpu, if it is installed, which prints errors
 
 
 def take_core() -> set[int]:
