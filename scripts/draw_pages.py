@@ -36,6 +36,7 @@ def bias_of(name: str, title: str, path: Sequence[str] = ()) -> Callable[[], Fig
 PICTURES: Mapping[str, Callable[[], Figure]] = {
     "mechanism": bias_of("mechanism_glyphs_16", "From SL to CLIP on long-tailed glyphs of 16 pixels", mechanism.PATH),
     "natural_runs": bias_of("natural", "A natural long tail: icons"),
+    "captions": bias_of("captions", "Icons: images that show their class alone, then all with each kind of text"),
     "noise": bias_of("noise_glyphs_16", "Wrong captions and labels on long-tailed glyphs of 16 pixels"),
     "doses": bias_of("doses", "CLIP's batches and captions by dose, on long-tailed glyphs of 16 pixels"),
     "optimizers": bias_of("optimizers", "Optimizers of SL on long-tailed glyphs of 16 pixels"),
