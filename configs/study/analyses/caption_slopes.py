@@ -8,7 +8,8 @@ consists of a name of its class; the others have further words (caption_tables.p
     logit P(right) = a + b1 log10(plain images) + b2 log10(all images per plain image)
 
 For a run on plain images alone, the second term is left out. Each kind of runs is one regression, with its seeds together.
-Intervals are 95 % percentiles over resamples of classes.
+Intervals are 95 % percentiles over resamples of classes. `--set` chooses test images, by default those of the icons; runs that were
+not evaluated on it are left out.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
+from cliptail_jax.datasets.source import open_source
 from cliptail_jax.host.errors import command_line
 from cliptail_jax.metrics.bootstrap import percentiles
 from cliptail_jax.report.layout import markdown, text_table
@@ -58,12 +60,14 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workdir", type=Path, required=True, help="of the study")
     parser.add_argument("--data_dir", required=True, help="the folder with the prepared icons")
+    parser.add_argument("--set", default="icons:test", help="of evaluations (default: %(default)s)")
     options = parser.parse_args(arguments)
     records = tables(options.data_dir)
     plain_counts, all_counts = (np.bincount(records[name][1]) for name in ("plain", "words"))
+    places = {name: place for place, name in enumerate(open_source("icons", options.data_dir, "train").class_names)}
     kinds: dict[str, list[Run]] = {}
     for run in read_directory(options.workdir).runs:
-        if run.is_finished:
+        if run.is_finished and options.set in run.sets:
             kinds.setdefault(run.workdir.name, []).append(run)
 
     rows = []
@@ -71,9 +75,11 @@ def main(arguments: Sequence[str]) -> None:
         terms = [np.log10(plain_counts)]
         if PLAIN not in kind:
             terms.append(np.log10(all_counts / plain_counts))
-        results = [run.evaluation.results for run in runs]
-        correct, examples = (np.stack([getattr(r, key) for r in results]) for key in ("correct", "examples"))
-        texts = slopes(np.tile(np.column_stack(terms), (len(runs), 1, 1)), correct, examples)
+        evaluations = [run.evaluated_on(options.set) for run in runs]
+        classes = [places[name] for name in evaluations[0].class_names]
+        correct = np.stack([evaluation.results.correct for evaluation in evaluations])
+        examples = np.stack([evaluation.results.examples for evaluation in evaluations])
+        texts = slopes(np.tile(np.column_stack(terms)[classes], (len(runs), 1, 1)), correct, examples)
         rows.append([kind, str(len(runs)), *texts, *["–"] * (2 - len(texts))])
     print("\n".join(markdown(text_table(COLUMNS, rows))))
 
