@@ -1,6 +1,6 @@
 """How far are trained recipes from their forecasts (configs/study/forecast.py)?
 
-    python configs/study/analyses/forecast_errors.py forecast_glyphs_16 forecast_cifar100 natural pytorch \\
+    python configs/study/analyses/forecast_errors.py forecast_glyphs_16 forecast_cifar100 natural captions pytorch \\
         --output=configs/study/forecast.png > configs/study/results/forecast_errors.md
 
 Writes the forecast and the trained values of each kind of runs of archived studies, or their work directories, to
@@ -14,7 +14,8 @@ batch's classes, and CLIP for CLIP. Recipes that did not learn are left out ther
 results/forecast_baselines.md has the same errors of forecasts without logits: that nothing changes with the prior, and that each
 measure, or the log-odds of an accuracy, changes in proportion to its slope, by a constant that a trained SL shows; and how much the
 two pairs of a recipe's runs differ, and two studies of a recipe. The table for programs has the epochs of a recipe and of its source.
-CLIP on captions, which nobody forecast before, has rows of its own: its loss has the log-prior 0, too.
+CLIP on captions has rows of its own: its loss has the log-prior 0, too. In `natural`, where nobody forecast it before, its tokenizer split
+rare names; the picture leaves it out. The kinds of `captions` are forecast from SL on plain images, with another seed, before the runs.
 """
 
 import argparse
@@ -44,7 +45,7 @@ from cliptail_jax.results.archive import opened_archive, unpack
 from cliptail_jax.results.directory import Contents, read_directory
 from cliptail_jax.results.group import groups_of
 from cliptail_jax.results.study import Runs, by_replicate
-from configs.study import natural
+from configs.study import captions, natural
 from configs.study.analyses.data_names import ICONS, data_of
 from configs.study.forecast import judged_kinds
 
@@ -54,7 +55,7 @@ OUTPUT = Path(__file__).parents[1] / "results" / "tables" / "forecast_errors.tsv
 MEANS = OUTPUT.parents[1] / "forecast_mean_errors.md"
 BASELINES = OUTPUT.parents[1] / "forecast_baselines.md"
 REPEATED = ("forecast_glyphs_16", "mechanism_glyphs_16")  # two studies of the same recipes
-CAPTIONS = f"{ICONS}, captions"
+PLAIN, CAPTIONS, SPLIT = f"{ICONS}, plain images", f"{ICONS}, captions", f"{ICONS}, captions, rare names split"
 # The recipes on the page.
 SHOWN = (
     "sl",
@@ -66,13 +67,11 @@ SHOWN = (
     "sigmoid",
 )
 NATURAL = {"sl": "sl", "batch": "batch:256", "counts": "counts", "clip": "clip"}
-NATURAL_CAPTIONS = {
-    "clip_captions": "clip",
-    "clip_all": "clip",
-    "sigmoid_all": "clip",
-}  # whose log-prior is that of CLIP
+# CLIP on captions, whose log-prior is that of CLIP.
+CAPTIONS_OF_ALL = {"clip_captions": "clip", "clip_all": "clip", "sigmoid_all": "clip"}
+PLAIN_CAPTIONS = {"clip_plain_captions": "clip"}
 PYTORCH = {"sl": "sl", "batch": "batch:64", "counts": "counts", "adjusted": "adjusted:1"}
-FACES = ("full", "none", "left", "top", "right")  # how markers of each study are filled
+FACES = ("full", "none", "left", "bottom", "top", "right")  # how markers of each study are filled
 ROUND = {"odds_acc": ".2f", "top1": ".1f", "head": ".1f", "tail": ".1f"}
 
 
@@ -142,7 +141,19 @@ def judged_kinds_of(study: str) -> list[Judged]:
     if study == "natural":
         return [
             Judged(run, kind_name(run, natural.NAMES), recipe, "adjusted", "icons_adjusted")
-            for run, recipe in (NATURAL | NATURAL_CAPTIONS).items()
+            for run, recipe in (NATURAL | CAPTIONS_OF_ALL).items()
+        ]
+    if study == "captions":
+        plain_runs = {run: recipe for recipe, (run, _) in captions.FORECAST_RUNS.items()}
+        return [
+            Judged(
+                run,
+                kind_name(run, captions.NAMES).removesuffix(", plain images"),
+                recipe,
+                "sl_plain",
+                "captions_sl_plain",
+            )
+            for run, recipe in (plain_runs | PLAIN_CAPTIONS | CAPTIONS_OF_ALL).items()
         ]
     data = study.removeprefix("forecast_")
     return [
@@ -166,11 +177,20 @@ def points_of(study: str, contents: Contents) -> list[Point]:
         forecast, source = forecasts[recipe], forecasts[base]
         errors = {k: values[run][k] - values[base][k] - (forecast[k] - source[k]) for k in KEYS}
         fields = run, name, recipe, family_of(run, base), base, forecast["prior_per_decade"]
-        data = CAPTIONS if study == "natural" and run in NATURAL_CAPTIONS else data_of(study)
+        data = data_of_kind(study, run)
         numbers = forecast, values[run], errors, source, source["prior_per_decade"]
         repetition = {key: second_values[run][key] - first_values[run][key] for key in KEYS}
         points.append(Point(data, *fields, *numbers, repetition, (epochs[run], epochs[base])))
     return points
+
+
+def data_of_kind(study: str, run: str) -> str:
+    """The data of a kind of runs; those of icons are by what images and texts show."""
+    if study == "captions":
+        return CAPTIONS if run in CAPTIONS_OF_ALL else PLAIN
+    if study == "natural" and run in CAPTIONS_OF_ALL:
+        return SPLIT
+    return data_of(study)
 
 
 def values_of_runs(replicates: Sequence[Sequence[Runs]]) -> dict[str, dict[str, float]]:
@@ -199,7 +219,7 @@ def pytorch_points() -> list[Point]:
 
 
 def family_of(run: str, base: str) -> str:
-    if "clip" in (base, run) or run in NATURAL_CAPTIONS:
+    if "clip" in base or run in ("clip", "clip_plain") or run in CAPTIONS_OF_ALL or run in PLAIN_CAPTIONS:
         return "CLIP"
     return "batch" if run.startswith(("group", "batch", "counts")) else "all classes"
 
@@ -219,12 +239,12 @@ def nearest(points: Sequence[Point]) -> list[Point]:
 
 def is_shown(point: Point) -> bool:
     """Whether the page has it: some recipes on characters and photographs, and all others."""
-    return point.study in (ICONS, CAPTIONS, "PyTorch") or point.recipe in SHOWN
+    return point.study in (ICONS, PLAIN, CAPTIONS, SPLIT, "PyTorch") or point.recipe in SHOWN
 
 
 def has_learned(point: Point) -> bool:
     """Whether its top-1 is more than half of the forecast one: else it has not converged. All of CLIP on captions counts."""
-    return point.outcome["top1"] > point.forecast["top1"] / 2 or point.study == CAPTIONS
+    return point.outcome["top1"] > point.forecast["top1"] / 2 or point.study in (CAPTIONS, SPLIT)
 
 
 def table_of_points(points: Sequence[Point]) -> Table:
@@ -287,19 +307,18 @@ def mean_errors(points: Sequence[Point]) -> Table:
 def baseline_errors(points: Sequence[Point]) -> Table:
     """The mean absolute errors of forecasts and of simpler ones, of the recipes that learned, without SL, which gives these their constant."""
     rows = []
-    for study in dict.fromkeys(point.study for point in points if point.study != CAPTIONS):
+    for study in dict.fromkeys(point.study for point in points if point.study not in (CAPTIONS, SPLIT)):
         all_learned = [point for point in points if point.study == study and has_learned(point)]
-        (sl,) = (point for point in all_learned if point.recipe == "sl")
+        sl = next((point for point in all_learned if point.recipe == "sl"), None)  # none where it is the source
         group = [point for point in all_learned if point.recipe != "sl"]
-        errors_of = {
-            "the logits, by the law": lambda p, key: p.forecast[key] - p.outcome[key],
-            "the slope of the prior alone": lambda p, key, sl=sl: proportional(p, sl, key) - p.outcome[key],
-            "the same, accuracies as log-odds": lambda p, key, sl=sl: (
+        errors_of = {"the logits, by the law": lambda p, key: p.forecast[key] - p.outcome[key]}
+        if sl:
+            errors_of["the slope of the prior alone"] = lambda p, key, sl=sl: proportional(p, sl, key) - p.outcome[key]
+            errors_of["the same, accuracies as log-odds"] = lambda p, key, sl=sl: (
                 proportional(p, sl, key, key != "odds_acc") - p.outcome[key]
-            ),
-            "no change": lambda p, key: p.origin[key] - p.outcome[key],
-        }
-        if sl.repetition:
+            )
+        errors_of["no change"] = lambda p, key: p.origin[key] - p.outcome[key]
+        if group[0].repetition:
             errors_of["the other pair of runs"] = lambda p, key: p.repetition[key]
         for name, error in errors_of.items():
             means = {key: np.mean([abs(error(point, key)) for point in group]) for key in KEYS}
@@ -339,8 +358,8 @@ def repetition_row(study: str) -> list[str]:
 
 
 def draw(points: Sequence[Point]) -> Figure:
-    """Trained against forecast values, of bias, tail and top-1, of recipes that learned."""
-    points = [*filter(has_learned, points)]
+    """Trained against forecast values, of bias, tail and top-1, of recipes that learned, and of tokenizers that split no names."""
+    points = [point for point in points if has_learned(point) and point.study != SPLIT]
     figure = Figure(figsize=(9.6, 4.2), layout="constrained")
     panels: Sequence[Axes] = figure.subplots(1, 3)
     studies = list(dict.fromkeys(point.study for point in points))
