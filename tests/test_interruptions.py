@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from cliptail_jax.host.compiler import fusions_note
 from cliptail_jax.runs.manifests import newest_valid_step
 from tests.forked_programs import ROOT, with_devices
 from tests.run_commands import (
@@ -87,11 +86,6 @@ def test_a_run_that_is_killed_and_then_terminated_ends_bit_for_bit_as_an_uninter
     assert losses(stopped) == whole and len(whole) == 90
 
 
-def lines_of(errors):
-    """The lines on stderr but for the note on the compiler, which some versions of jaxlib need."""
-    return [line for line in errors.splitlines() if line != fusions_note()]
-
-
 def program(arguments, **streams):
     """A program with one device that is no fork: it imports the package."""
     return subprocess.Popen(arguments, cwd=ROOT, env=os.environ | {"XLA_FLAGS": with_devices(1)}, **streams)
@@ -101,7 +95,7 @@ def test_a_full_disk_is_one_line_and_training_goes_on_when_there_is_space(whole,
     """And without its terminal: with a closed pipe for stderr and no other stream."""
     arguments = command(tmp_path / "run", glyphs_dir, **STEPS)
     (errors,) = finish(start(arguments, limit=20_000), code=2)
-    *before, line = lines_of(errors)  # what describes the data, and the progress without a terminal
+    *before, line = errors.splitlines()  # what describes the data, and the progress without a terminal
     assert [text.rpartition(", ")[2] for text in before[1:]] == ["loading the first images", "compiling"], errors
     assert line.startswith("error: ") and "Traceback" not in errors, errors
     assert f"error: {tmp_path}/run cannot be written to (File too large" in errors
@@ -174,7 +168,7 @@ def test_a_killed_worker_process_ends_training_in_a_line_and_it_goes_on_from_the
     wait_for_step(1, tmp_path / "run", process)
     os.kill(workers_of(process.pid)[0], signal.SIGKILL)
     (errors,) = finish(process, code=2)
-    assert len(lines_of(errors)) == 4 and "error: a process that loads images was killed" in errors, errors
+    assert len(errors.splitlines()) == 4 and "error: a process that loads images was killed" in errors, errors
     assert "is saved" in errors and "the same command" in errors
     assert len(losses(tmp_path / "run")) < len(whole)
     finish(start(command(tmp_path / "run", glyphs_dir, **STEPS)))  # with another number of workers, none

@@ -31,12 +31,10 @@ def turn_off_faulty_fusions() -> None:
     os.environ["XLA_FLAGS"] = f"{flags} {FLAG}=".strip()
 
 
-def fusions_note() -> str:
-    """States whether the faulty fusions are turned off; '' for versions of jaxlib that have none."""
+def fusions_warning() -> str:
+    """A warning that faulty fusions are on; '' if they are turned off, or if this version of jaxlib has none."""
     from jaxlib import __version__
 
-    if __version__ not in FAULTY_JAXLIBS:
+    if __version__ not in FAULTY_JAXLIBS or f"{FLAG}=" in os.environ.get("XLA_FLAGS", "").split():
         return ""
-    if f"{FLAG}=" in os.environ.get("XLA_FLAGS", "").split():
-        return f"fused reductions on CPUs, which can be wrong in jaxlib {__version__}, are turned off"
     return f"warning: fused reductions on CPUs, which can be wrong in jaxlib {__version__}, are on; XLA_FLAGS={FLAG}= turns them off"

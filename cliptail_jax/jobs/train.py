@@ -20,7 +20,7 @@ from cliptail_jax.datasets.build import draw_missing
 from cliptail_jax.evaluation.results import is_evaluated
 from cliptail_jax.evaluation.run import Evaluate, make_evaluate
 from cliptail_jax.formats.frequency_tables import write_frequency
-from cliptail_jax.host.compiler import fusions_note
+from cliptail_jax.host.compiler import fusions_warning
 from cliptail_jax.host.errors import UserError, memory_problem, storage_problem
 from cliptail_jax.host.files import write_json
 from cliptail_jax.host.interrupts import ignore_closed_terminal
@@ -236,12 +236,12 @@ def make_run_evaluate(objective: Objective, graphdef: nnx.GraphDef, mesh: Mesh, 
 
 
 def compile_step(train_step: Callable, state: TrainState, batch: Batch) -> Callable:
-    """Compile the step, and log the form of attention on accelerators, or whether faulty fusions are turned off on CPUs."""
+    """Compile the step, and log the form of attention on accelerators, or a warning of faulty fusions on CPUs."""
     trace = train_step.trace(state, batch)
     if jax.default_backend() != "cpu":  # CPUs have no kernels of attention
         log_line(f"attention: {attention_in(trace.jaxpr.jaxpr)}")
-    elif note := fusions_note():
-        log_line(note)
+    elif warning := fusions_warning():
+        log_line(warning)
     return trace.lower().compile()
 
 

@@ -10,7 +10,7 @@ import jaxlib
 import pytest
 
 from cliptail_jax.host import accelerators, cores
-from cliptail_jax.host.compiler import FAULTY_JAXLIBS, FLAG, fusions_note, turn_off_faulty_fusions
+from cliptail_jax.host.compiler import FAULTY_JAXLIBS, FLAG, fusions_warning, turn_off_faulty_fusions
 from cliptail_jax.host.memory import address_limit_warning
 
 ROOT = Path(__file__).parents[2]
@@ -107,9 +107,9 @@ def test_the_flag_of_a_user_stays(monkeypatch):
     monkeypatch.setattr(jaxlib, "__version__", FAULTY_JAXLIBS[0])
     monkeypatch.setenv("XLA_FLAGS", f"{FLAG}=LIBRARY_FUSION_TYPE_REDUCE")
     turn_off_faulty_fusions()
-    assert os.environ["XLA_FLAGS"] == f"{FLAG}=LIBRARY_FUSION_TYPE_REDUCE" and fusions_note().startswith("warning: ")
+    assert os.environ["XLA_FLAGS"] == f"{FLAG}=LIBRARY_FUSION_TYPE_REDUCE" and fusions_warning().startswith("warning: ")
     monkeypatch.setattr(jaxlib, "__version__", "0.12.0")
-    assert not fusions_note()
+    assert not fusions_warning()
 
 
 @pytest.mark.parametrize("files, expected", [
