@@ -19,6 +19,7 @@ from cliptail_jax.curation.steps import STEPS, Selection
 from cliptail_jax.datasets.source import Source, open_source
 from cliptail_jax.host.errors import UserError
 from cliptail_jax.host.files import digest_of
+from cliptail_jax.input.tokenizer import Tokenizer, train_tokenizer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +85,15 @@ def caption_chunks(variant: Variant) -> Iterator[list[str]]:
     """All captions of the first epoch, in chunks; none if the variant has no captions."""
     for start in range(0, len(variant) if variant.captions else 0, 65536):
         yield variant.captions(range(start, min(start + 65536, len(variant))), epoch=0)
+
+
+def caption_tokenizer(variant: Variant, vocab_size: int, context_length: int) -> Tokenizer:
+    """A tokenizer that is trained on the captions of the first epoch, as `train_tokenizer`.
+
+    Its number of tokens is a multiple of 64, so that runs on nearly the same captions share a compiled program.
+    """
+    captions = variant.captions(range(len(variant)), epoch=0)
+    return train_tokenizer(captions, vocab_size, context_length, multiple=64)
 
 
 def distinct_captions(variant: Variant) -> list[str]:

@@ -13,9 +13,9 @@ from jaxtyping import Float, Int, Int32
 
 from cliptail_jax.config.fields import BelowOne, Incidental, NonNegative, Section
 from cliptail_jax.config.sections import Freeze, Partial
-from cliptail_jax.curation.variant import Variant, caption_chunks, distinct_captions
+from cliptail_jax.curation.variant import Variant, caption_chunks, caption_tokenizer, distinct_captions
 from cliptail_jax.host.errors import UserError
-from cliptail_jax.input.tokenizer import Tokenizer, train_tokenizer
+from cliptail_jax.input.tokenizer import Tokenizer
 from cliptail_jax.metrics.effective_prior import UnknownPriorError
 from cliptail_jax.models.text_towers import build_text_tower, describe_text_tower
 from cliptail_jax.pretrained.source import TOKENIZER
@@ -174,9 +174,7 @@ def open_tokenizer(config: TwoTowerConfig, variant: Variant, towers: Towers, wor
     if workdir is not None and (workdir / TOKENIZER_FILE).exists():
         tokenizer = Tokenizer.load(workdir / TOKENIZER_FILE)
     else:
-        captions = variant.captions(range(len(variant)), epoch=0)
-        # A multiple of 64, so that runs on nearly the same captions share a compiled program.
-        tokenizer = train_tokenizer(captions, sizes.vocab_size, sizes.context_length, multiple=64)
+        tokenizer = caption_tokenizer(variant, sizes.vocab_size, sizes.context_length)
     return TextInput(
         tokenizer, tokenizer, tokenizer.vocab_size, save=lambda folder: tokenizer.save(folder / TOKENIZER_FILE)
     )

@@ -1,6 +1,7 @@
 """The data that a config selects, as text and as files."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,19 +9,22 @@ import numpy as np
 from cliptail_jax.config import fields
 from cliptail_jax.config.training import Data, RunEvaluation, check_data
 from cliptail_jax.curation.export import BALANCE, FREQUENCY, PICTURE, check_outputs, export, write_croissant
-from cliptail_jax.curation.variant import Variant, open_variant
+from cliptail_jax.curation.variant import Variant, caption_tokenizer, open_variant
 from cliptail_jax.datasets.build import draw_missing
 from cliptail_jax.formats.frequency_tables import frequency_of, write_frequency
 from cliptail_jax.host.files import work_path, write_text
 from cliptail_jax.host.outputs import files_in
 from cliptail_jax.host.text import tsv
+from cliptail_jax.input.name_tokens import splitting_note, tokens_per_word
 from cliptail_jax.metrics.correlation import rank_correlation
 from cliptail_jax.metrics.groups import head_mid_tail
 from cliptail_jax.metrics.imbalance import gini, imbalance_ratio
+from cliptail_jax.pretrained.tokenizers import TextTokenizer, read_tokenizer
 from cliptail_jax.report.class_frequency import draw_class_frequency
 from cliptail_jax.report.layout import Column, label_lines, table_of, text_lines
 from cliptail_jax.report.style import save
 
+CLIP_OBJECTIVES = ("contrastive", "sigmoid")
 SAMPLES = 10
 DIFFERENCES = 10
 
@@ -42,7 +46,20 @@ def describe_command(options: argparse.Namespace, workdir: str) -> None:
     check_outputs(folder, table, metadata, inputs, options.overwrite)
     draw_missing([data.name, data.match.fill], data.data_dir)
     variant = open_variant(data)
-    print(describe(variant, config.eval.head_classes, config.eval.tail_classes))
+    tokens = []
+    if (
+        config.objective in CLIP_OBJECTIVES
+        and config.text.init == "random"
+        and variant.captions
+        and variant.class_names
+    ):
+        sizes = config.model.text
+        if config.text.tokenizer:
+            tokenizer = read_tokenizer(config.text.tokenizer, {"context_length": sizes.context_length})
+        else:
+            tokenizer = caption_tokenizer(variant, sizes.vocab_size, sizes.context_length)
+        tokens = token_rows(tokenizer, variant)
+    print(describe(variant, config.eval.head_classes, config.eval.tail_classes, tokens))
     if options.compare:
         print(comparison(variant, work_path(options.compare)))
     folder.mkdir(parents=True, exist_ok=True)
@@ -61,7 +78,20 @@ def describe_command(options: argparse.Namespace, workdir: str) -> None:
         write_croissant(variant, data, metadata)
 
 
-def describe(variant: Variant, head_classes: int = 0, tail_classes: int = 0) -> str:
+def token_rows(tokenizer: TextTokenizer, variant: Variant) -> list[tuple[str, str]]:
+    """The tokens per word of the class names by class frequency, and a note if they go with it: a label and a text each."""
+    tokens = tokens_per_word(tokenizer, variant.class_names)
+    means = ", ".join(f"{tokens[classes].mean():.2f}" for classes in head_mid_tail(variant.class_frequency))
+    notes = splitting_note(variant.source.name, tokens, variant.class_frequency)
+    return [
+        ("tokens", f"{means} per word of the class names, in head, mid and tail"),
+        *(("note", note.removeprefix("note: ")) for note in notes),
+    ]
+
+
+def describe(
+    variant: Variant, head_classes: int = 0, tail_classes: int = 0, tokens: Sequence[tuple[str, str]] = ()
+) -> str:
     """A description of the variant. `head_classes` and `tail_classes` default to a third each."""
     records = f"{len(variant):,}"
     if variant.dropped_without_caption:
@@ -72,6 +102,7 @@ def describe(variant: Variant, head_classes: int = 0, tail_classes: int = 0) -> 
         ("source", f"{variant.source.name} ({variant.source.split}), {len(variant.source):,} records"),
         ("records", records),
         *(class_rows(variant, head_classes, tail_classes) if variant.class_names else [("classes", "none")]),
+        *tokens,
         ("fingerprint", variant.fingerprint()),
         *(("note", note) for note in variant.notes),
     ]

@@ -16,11 +16,12 @@ from cliptail_jax.config.training import Data, Selecting
 from cliptail_jax.curation.croissant import croissant, settings
 from cliptail_jax.curation.export import FREQUENCY, PICTURE, check_outputs, table_of, write_croissant
 from cliptail_jax.curation.joined import open_splits
-from cliptail_jax.curation.variant import make_variant, open_variant
+from cliptail_jax.curation.variant import caption_tokenizer, make_variant, open_variant
 from cliptail_jax.formats.frequency_tables import write_frequency
 from cliptail_jax.host.errors import UserError
+from cliptail_jax.input.tokenizer import SMALLEST_VOCABULARY
 from cliptail_jax.programs import describe as program
-from cliptail_jax.report.data import comparison
+from cliptail_jax.report.data import comparison, token_rows
 from configs import clip, sup
 from tests.curation.zoo import LABELS, NAMES, variant_of
 
@@ -206,6 +207,7 @@ def test_a_variant_is_described_written_and_read_back_from_its_export(glyphs_dir
     assert value_of("records", output) == f"{len(variant):,}" and "imbalance" in output
     assert len(output.partition("captions\n")[2].splitlines()) >= 10
     assert "Spearman 1.0000, 100 of 100 classes equal" in output
+    assert "per word of the class names" in value_of("tokens", output)
     assert (tmp_path / "again.tsv").read_text() == table.read_text()
     assert (tmp_path / "out" / "class_frequency.tsv").read_text() == frequency_table.read_text()
     metadata = json.loads((tmp_path / "new" / "variant.json").read_text())
@@ -220,6 +222,15 @@ def test_a_table_of_frequencies_is_never_an_input_or_another_output(role, tmp_pa
     table, inputs = (path, []) if role == "table" else (None, [str(path)])
     with pytest.raises(UserError, match="is an output, and an input or another output: choose another --workdir"):
         check_outputs(tmp_path, table, None, inputs, overwrite=False)
+
+
+def test_tokens_of_class_names_are_described_with_a_note_if_they_go_with_class_frequency():
+    variant = variant_of(captions={"template": "photo"})  # none names the eel
+    row, note = token_rows(caption_tokenizer(variant, 2 * SMALLEST_VOCABULARY, context_length=16), variant)
+    assert row == ("tokens", "1.00, 1.00, 2.00 per word of the class names, in head, mid and tail")
+    assert note[0] == "note" and "goes with class frequency" in note[1]
+    (row,) = token_rows(caption_tokenizer(variant, SMALLEST_VOCABULARY, context_length=16), variant)
+    assert row[1].startswith("3.00, 3.00, 3.00 per word")
 
 
 def test_comparison_lists_the_largest_differences(tmp_path):

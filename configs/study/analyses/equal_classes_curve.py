@@ -76,12 +76,12 @@ def main(arguments: Sequence[str]) -> None:
     for arm, text in ARMS.items():
         shares[f"forecast, {text}"] = [forecast(runs, arm, counts) for (runs, _), counts in zip(long_tails, frequency)]
 
-    rows, trained = [], None
+    rows = []
+    trained_slopes = slopes(frequency, shares["trained"], examples, draws)
     for name, by_run in shares.items():
         values = slopes(frequency, by_run, examples, draws)
-        trained = values if trained is None else trained
         texts = []
-        for numbers in (values, values - trained):
+        for numbers in (values, values - trained_slopes):
             low, high = percentiles(numbers[1:])
             texts.append(f"{numbers[0]:.2f} [{low:.2f}, {high:.2f}]")
         if name == "trained":
