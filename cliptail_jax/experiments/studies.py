@@ -128,6 +128,8 @@ def study(
 ) -> ConfigDict:
     """A study whose fields data_dir and seed apply to all runs; `fields` are further fields.
 
+    Each run's data.data_dir, seed and data.seed refer to these, so that an assignment to one of them changes it in all runs.
+
     Raises UserError if two runs are the same object, so that a change of one would change the other.
     """
     for (a, first), (b, second) in itertools.combinations(runs.items(), 2):

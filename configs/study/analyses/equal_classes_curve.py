@@ -50,9 +50,9 @@ def slopes(
     """The mean bias over runs, of all classes and then of each resample."""
     values = []
     for classes in (np.arange(len(examples))[None], draws):
-        number = np.broadcast_to(examples, classes.shape) if len(classes) == 1 else examples[classes]
+        number = examples[classes][None].astype(float)
         by_run = [
-            odds_slope(np.log10(counts)[classes][None], (share * examples)[classes][None], number[None])
+            odds_slope(np.log10(counts)[classes][None], share[classes][None] * number, number)
             for counts, share in zip(frequency, shares)
         ]
         values.append(np.mean(by_run, axis=0))
