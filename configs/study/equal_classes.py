@@ -3,7 +3,7 @@
     cliptail study equal_classes --workdir=runs/equal_classes
     python configs/study/analyses/equal_classes_curve.py --workdir=runs/equal_classes
 
-On two CPU cores, it takes 20 minutes. Adjusted logits add no prior, and leave a bias (configs/study/forecast.md, "What remains without a
+On two CPU cores, it takes 15 minutes. Adjusted logits add no prior, and leave a bias (configs/study/forecast.md, "What remains without a
 prior"). If it came only from the number of a class's own images, then classes that all have n images would be as accurate as a class
 with n images in a long tail. All runs have the recipe of configs/study/mechanism.py on glyphs of 16 pixels:
 
