@@ -4,9 +4,9 @@
         [--import=TSV] [--compare=TSV] [--croissant=JSON] [--config.data.x=v ...]
 
 It prints size, classes, imbalance, the tokens per word of the class names, fingerprint and ten captions, and writes
-class_frequency.tsv and a figure to --workdir, by default runs/described. --export writes file path, label and caption of each record, and --import uses such a table
-as the variant. --compare compares the class frequency with a published one. --croissant writes Croissant metadata and,
-beside it, the described table in JSON lines.
+class_frequency.tsv and a figure to --workdir, by default runs/described. --export writes file path, label and caption of
+each record, and --import uses such a table as the variant. --compare compares the class frequency with a published one.
+--croissant writes Croissant metadata and, beside it, the described table in JSON lines.
 """
 
 import argparse

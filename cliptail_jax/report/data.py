@@ -47,13 +47,12 @@ def describe_command(options: argparse.Namespace, workdir: str) -> None:
     draw_missing([data.name, data.match.fill], data.data_dir)
     variant = open_variant(data)
     tokens = []
-    if (
-        config.objective in CLIP_OBJECTIVES
-        and config.text.init == "random"
-        and variant.captions
-        and variant.class_names
-    ):
-        sizes = config.model.text
+    sizes = config.model.text
+    # Encoders and open_clip's configurations have tokenizers of their own.
+    trains_text_tower = (
+        config.objective in CLIP_OBJECTIVES and config.text.init == "random" and sizes.name == "transformer"
+    )
+    if trains_text_tower and variant.captions and variant.class_names:
         if config.text.tokenizer:
             tokenizer = read_tokenizer(config.text.tokenizer, {"context_length": sizes.context_length})
         else:
