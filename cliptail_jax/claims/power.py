@@ -1,5 +1,6 @@
 """How large a difference some pairs of runs can decide, by the variances in published results on the same data."""
 
+import contextlib
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -108,11 +109,14 @@ def published_on(design: Design) -> Iterator[tuple[str, Mapping[str, ClaimResult
 def published_design(name: str) -> Design:
     """The design of published results.
 
-    Their name is that of their config, in some cases followed by its argument `data`, as in mechanism_cifar100.
+    Their name is that of their config, in some cases followed by its argument `data` or `part`, as in mechanism_cifar100.
     """
     stem = max((stem for stem in known_configs() if name.startswith(stem)), key=len, default=name)
-    try:
-        config = load_config(f"{stem}:data={name[len(stem) + 1 :]}")
-    except UserError:
+    argument = name[len(stem) + 1 :]
+    config = None
+    for key in ("data", "part") if argument else ():
+        with contextlib.suppress(UserError):  # the config has no such argument
+            config = load_config(f"{stem}:{key}={argument}")
+    if config is None:
         config = load_config(stem)
     return design_of(config.runs.values(), config.get("counterbalanced"))

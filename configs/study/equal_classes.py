@@ -22,7 +22,7 @@ is that of few images alone.
 from ml_collections import ConfigDict
 
 from cliptail_jax.config.files import load_config
-from cliptail_jax.experiments import studies
+from cliptail_jax.experiments import arguments, studies
 
 SOURCE = studies.LONG_TAILED["glyphs_16"]
 FIRST_SEED = 60  # no study on these data has it
@@ -32,7 +32,8 @@ MIRRORED = {"long_tail": False, "long_tail_mirrored": True}
 ARMS = {"steps": "as many steps", "epochs": "as many epochs"}
 
 
-def get_config() -> ConfigDict:
+def get_config(arg: str = ""):
+    arguments.read_only(arg)
     runs, names = {}, {}
     for run, is_mirrored in MIRRORED.items():
         config = runs[run] = classifier()

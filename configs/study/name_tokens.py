@@ -22,9 +22,7 @@ An earlier study, with 7 epochs and seeds 4 and 5, is not used: its runs had not
 compared `rare_split` and `frequent_split` with `whole`, from which they differ in two settings; now each claim is on one setting.
 """
 
-from ml_collections import ConfigDict
-
-from cliptail_jax.experiments import studies
+from cliptail_jax.experiments import arguments, studies
 
 SOURCE = studies.LONG_TAILED["glyphs"]
 EPOCHS = 20
@@ -53,7 +51,8 @@ EQUAL = {"balanced": ("Splitting names in all thirds leaves CLIP as biased", "ba
 MIRRORED = {"": "", "_mirrored": ", mirrored"}
 
 
-def get_config() -> ConfigDict:
+def get_config(arg: str = ""):
+    arguments.read_only(arg)
     runs, claims, names = {}, {}, {}
     for place, (ending, note) in enumerate(MIRRORED.items()):
         for kind, (*files, vocab_size) in KINDS.items():
